@@ -1,0 +1,158 @@
+"""What a framework is to assay: facts, a writer, and a session that runs a written package.
+
+A framework folder holds the same files as every other:
+
+    __init__.py   FRAMEWORK: Framework, the facts; imports nothing heavy
+    write.py      TABLE: the lowering table; rows, rules and layers for `model.py`
+    train.py      write_training(...): the source of `train.py`
+    run.py        Session: the written package alive in this process (the only file that imports the framework)
+    gaps.toml     what does not work or is less precise, each with its reason and link
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One framework (on one backend) in one mode, written `keras/jax:jit`."""
+
+    framework: str
+    mode: str
+    backend: str | None = None
+
+    @property
+    def target(self) -> str:
+        """`keras/jax` or `pytorch`: what one process can hold."""
+        return f"{self.framework}/{self.backend}" if self.backend else self.framework
+
+    @property
+    def name(self) -> str:
+        return f"{self.target}:{self.mode}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Target:
+    """A framework on one of its backends, with the modes it runs in; the first mode is the default."""
+
+    framework: str
+    backend: str | None
+    modes: tuple[str, ...]
+    modules: tuple[str, ...]  # what must be importable
+    default: bool = True  # part of the answer to "each framework in its default mode"
+
+    @property
+    def name(self) -> str:
+        return f"{self.framework}/{self.backend}" if self.backend else self.framework
+
+    @property
+    def contestants(self) -> tuple[Contestant, ...]:
+        return tuple(Contestant(self.framework, mode, self.backend) for mode in self.modes)
+
+    def missing(self) -> tuple[str, ...]:
+        """The modules that this environment lacks, found without importing any."""
+        return tuple(name for name in self.modules if importlib.util.find_spec(name) is None)
+
+
+@dataclass(frozen=True)
+class Framework:
+    """The facts about a framework that need no import of it."""
+
+    name: str
+    title: str  # as its own authors write it
+    extra: str  # pip install "assay[extra]"
+    distributions: tuple[str, ...]  # whose versions are recorded
+    targets: tuple[Target, ...]
+    channels_last: bool  # layout that its written code uses
+    environment: Mapping[str, str] = field(default_factory=dict)  # set before it is imported, in every worker
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The loss, and its gradient with respect to every trainable parameter and float input."""
+
+    loss: float
+    parameters: Mapping[str, np.ndarray]  # native path → gradient, shaped as the native parameter
+    inputs: tuple[np.ndarray | None, ...]  # None for an integer input
+
+
+@dataclass(frozen=True)
+class DropoutSample:
+    """What one dropout layer of the written model did to an array of ones."""
+
+    path: str
+    rate: float
+    trained: np.ndarray  # output in training mode
+    evaluated: np.ndarray  # output in evaluation mode
+
+
+class Session(Protocol):
+    """A written package, alive in this process, in one mode and one floating type.
+
+    Paths are the framework's own names of parameters, the keys of `weights.safetensors`.
+    """
+
+    def __init__(self, folder: Path, mode: str, dtype: str = "float32") -> None:
+        """Imports `model.py` (and `train.py` when present) from `folder`, and calls its `load()`.
+
+        `dtype` is "float32" or "float64"; the model's parameters are converted after loading, the written code is not changed.
+        """
+        ...
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Every parameter and statistic, by native path, as NumPy copies."""
+        ...
+
+    def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Overwrites the parameters and statistics named; others stay."""
+        ...
+
+    def place(self, arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
+        """NumPy arrays → arrays of the framework on its device; floating ones take the session's type."""
+        ...
+
+    def predict(self, inputs: Sequence[Any]) -> Any:
+        """The model in evaluation mode, executed in this session's mode. Inputs come from `place`."""
+        ...
+
+    def gradients(self, inputs: Sequence[Any], targets: Any) -> Gradients:
+        """Loss and gradients in training mode, in this session's mode; changes no parameter (statistics may move)."""
+        ...
+
+    def begin_training(self, constants: Mapping[str, Any] | None = None) -> None:
+        """Makes a fresh optimizer; `constants` replace constants of `train.py` (LEARNING_RATE, …) for this session."""
+        ...
+
+    def train_step(self, inputs: Sequence[Any], targets: Any) -> Any:
+        """One whole step as `train.py` writes it; returns the native loss without waiting for it."""
+        ...
+
+    def wait(self, value: Any) -> None:
+        """Blocks until `value` and all updated parameters are computed."""
+        ...
+
+    def numpy(self, value: Any) -> tuple[np.ndarray, ...]:
+        """A native result (one array or a nest of them) as a flat tuple of NumPy arrays."""
+        ...
+
+    def set_dropout(self, enabled: bool) -> None:
+        """Switches every dropout layer of the model off (rate 0) or back on."""
+        ...
+
+    def dropout_samples(self, shape: tuple[int, ...]) -> list[DropoutSample]:
+        """Applies each dropout layer of the model to ones of this shape, in training and in evaluation."""
+        ...
+
+    def compile_count(self) -> int:
+        """How many compilations have happened in this process, as far as the framework tells; 0 if it never compiles."""
+        ...

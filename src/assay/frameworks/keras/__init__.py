@@ -1,0 +1,17 @@
+"""Keras 3 on each of its backends: facts that need no import of it."""
+
+from assay.frameworks.base import Framework, Target
+
+FRAMEWORK = Framework(
+    name="keras",
+    title="Keras",
+    extra="keras",
+    distributions=("keras",),
+    targets=(
+        Target("keras", "tensorflow", ("graph", "eager"), ("keras", "tensorflow", "safetensors")),
+        Target("keras", "jax", ("jit", "eager"), ("keras", "jax", "safetensors"), default=False),
+        Target("keras", "torch", ("eager",), ("keras", "torch", "safetensors"), default=False),
+    ),
+    channels_last=True,
+    environment={"TF_CPP_MIN_LOG_LEVEL": "3"},
+)

@@ -1,0 +1,12 @@
+"""PyTorch: facts that need no import of it."""
+
+from assay.frameworks.base import Framework, Target
+
+FRAMEWORK = Framework(
+    name="pytorch",
+    title="PyTorch",
+    extra="pytorch",
+    distributions=("torch",),
+    targets=(Target("pytorch", None, ("eager", "compile"), ("torch", "safetensors")),),
+    channels_last=False,
+)
