@@ -19,6 +19,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from assay.nn.optimizers import Training
+
 
 @dataclass(frozen=True)
 class Contestant:
@@ -94,6 +96,19 @@ class DropoutSample:
     rate: float
     trained: np.ndarray  # output in training mode
     evaluated: np.ndarray  # output in evaluation mode
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What `train.py` is written from. Every model has one output that the loss reads, and any number of inputs."""
+
+    model_name: str  # "mnist-cnn", for docstrings
+    class_name: str  # "MnistCNN", the class in model.py
+    training: Training
+    inputs: tuple[str, ...]  # argument names, as in model.py
+    input_shapes: tuple[tuple[int | str, ...], ...]  # ("batch", 28, 28)
+    output_shape: tuple[int | str, ...]
+    target: str  # "labels", "tokens", "outcomes": a name for the targets
 
 
 class Session(Protocol):
