@@ -1,0 +1,305 @@
+"""Everything a comparison found out, as frozen data: what terminal, HTML, notebook and JSON are rendered from.
+
+Units are in the names: `_s` seconds, `_bytes` bytes. A fact that is not known is None, never a made-up number; a list that is
+not known is empty. `Comparison.to_json()` writes the layout described by `schema/comparison.schema.json` (see docs/json.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from assay.errors import DataError
+from assay.show.codec import decode, encode
+
+FORMAT = 1  # of the JSON; grows when a reader of the older layout would be misled
+
+ProofStatus = Literal["equal", "different", "not-run"]
+MeasurementStatus = Literal["measured", "failed", "not-run"]
+Task = Literal["train", "infer"]
+Relation = Literal["fastest", "slower", "equivalent", "not-resolved"]
+
+
+@dataclass(frozen=True)
+class TensorShape:
+    """An input or the target of the model: `("batch", 8, 8)`, `float32`."""
+
+    name: str
+    shape: tuple[int | str, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What was compared: a model, its training and its data."""
+
+    name: str
+    title: str
+    description: str
+    parameters: int  # trainable scalars
+    inputs: tuple[TensorShape, ...]
+    target: TensorShape | None
+    loss: str | None  # in words: "cross-entropy"
+    optimizer: str | None  # "Adam, learning rate 0.001"
+    metric: str | None  # "accuracy"
+    batch_size: int
+    train_examples: int | None
+    test_examples: int | None
+    data_source: str | None  # where the data comes from, with its licence
+    seed: int
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The machine and what ran on it, as found before the first measurement."""
+
+    operating_system: str
+    python: str
+    cpu: str
+    cores: int  # logical processors this process may use
+    cpu_quota: float | None  # processors that the container may use at a time
+    memory_bytes: int | None
+    device: str  # "cpu", or the name of the accelerator
+    threads: int  # intra-operator threads of each worker
+    load: float | None  # runnable processes, averaged over the last minute, before the start
+    versions: Mapping[str, str] = field(default_factory=dict)  # distribution → version
+    flags: Mapping[str, str] = field(default_factory=dict)  # environment variables and switches that change speed
+    notes: tuple[str, ...] = ()  # what a reader should know: a busy machine, a slow governor
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard the measurement tried, and how far its figures can be trusted."""
+
+    name: Literal["quick", "standard", "rigorous"]
+    label: str  # "indicative, one process per contestant"
+    processes: int  # replicates per contestant
+    smallest_difference: float | None = None  # relative difference that an A/A pair shows by chance
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The largest deviation a proof found."""
+
+    check: str  # "gradients"
+    tensor: str  # the path of the parameter, or the name of the output
+    error: float  # relative, in float64
+
+
+@dataclass(frozen=True)
+class Check:
+    """One kind of thing compared in float64: outputs, loss, gradients, steps, statistics, dropout."""
+
+    check: str
+    status: ProofStatus
+    tensors: int  # how many arrays were compared
+    tensor: str | None  # the one that deviates most
+    error: float | None
+    tolerance: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first node whose value differs, and the line that computes it."""
+
+    node: str
+    operator: str
+    error: float
+    file: str | None = None
+    line: int | None = None
+    source: str | None = None
+    reference: str | None = None  # the same node's line in the reference framework
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether a contestant computes the same function, in its own mode."""
+
+    contestant: str
+    status: ProofStatus
+    worst: Worst | None = None
+    reason: str | None = None  # why it is different or was not run
+    checks: tuple[Check, ...] = ()
+    divergence: Divergence | None = None
+    allowances: tuple[str, ...] = ()  # operators whose float64 is less than float64 there, with the error allowed
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The speed of one contestant at one task. `samples_s` are seconds per call, each the mean of `calls_per_sample` calls."""
+
+    contestant: str
+    task: Task
+    batch_size: int
+    status: MeasurementStatus
+    reason: str | None = None  # why there is no figure, or what to know about it
+    median_s: float | None = None
+    interval_s: tuple[float, float] | None = None
+    samples_per_s: float | None = None  # examples per second: batch_size / median_s
+    first_call_s: float | None = None
+    peak_memory_bytes: int | None = None
+    samples_s: tuple[float, ...] = ()
+    calls_per_sample: int | None = None
+    rounds: tuple[int, ...] = ()  # which round each sample was taken in: samples of one round are pairs
+    processes: tuple[int, ...] = ()  # which replicate each sample comes from
+    series: str | None = None  # "flat", "warming", "slowing", "no steady state"
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """What passes before the first trained step of a fresh process."""
+
+    contestant: str
+    import_s: float | None = None
+    build_s: float | None = None  # model.py's load()
+    first_step_s: float | None = None  # first training step, compilation included
+    first_inference_s: float | None = None
+    compile_cache: Literal["cold", "warm", "none"] | None = None
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A written file."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class WrittenCode:
+    """The written package of one target, `keras/jax`; all modes of a target share it."""
+
+    target: str
+    title: str  # "Keras on JAX"
+    files: tuple[SourceFile, ...]
+    model_lines: int  # lines of model.py that are neither blank nor comment
+    train_lines: int | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How a contestant's float32 training went on real data, from the same weights with the same batches."""
+
+    contestant: str
+    status: ProofStatus
+    losses: tuple[float, ...] = ()
+    distance: float | None = None  # largest relative distance to the float64 curve
+    metric: float | None = None  # on the test set, after the workload's epochs
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainingEquality:
+    """The loss curves of all contestants beside the float64 curve."""
+
+    steps: int
+    truth: tuple[float, ...]  # float64
+    truth_contestant: str
+    reference: str  # the contestant whose float32 distance sets the limit
+    limit: float | None  # distance allowed: twice the reference's
+    curves: tuple[Curve, ...]
+    metric: str | None = None
+    metric_goal: float | None = None
+
+
+@dataclass(frozen=True)
+class Rank:
+    """A place in the ranking of one task; ratios are times over the fastest's."""
+
+    contestant: str
+    median_s: float
+    ratio: float
+    ratio_interval: tuple[float, float] | None
+    relation: Relation
+
+
+@dataclass(frozen=True)
+class TaskVerdict:
+    """Who is fastest at one task, and whether that is settled."""
+
+    task: Task
+    batch_size: int
+    ranking: tuple[Rank, ...]  # fastest first; only contestants proven equal
+    winner: str | None  # None while the first is not separated from the second
+    statement: str
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to take, and why."""
+
+    contestant: str | None
+    statement: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the measurements say."""
+
+    tasks: tuple[TaskVerdict, ...] = ()
+    recommendation: Recommendation | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A framework that was asked for and could not take part."""
+
+    framework: str
+    reason: str
+    command: str | None = None  # that installs it
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One comparison, whole or as far as it came."""
+
+    assay: str  # version
+    format: int
+    date: str  # ISO 8601 with time zone
+    command: str  # that runs it again
+    effort: Effort
+    elapsed_s: float | None
+    interrupted: str | None  # what cut it short, in words
+    workload: Workload
+    environment: Environment
+    contestants: tuple[str, ...]  # in the order they were asked for
+    missing: tuple[Missing, ...]
+    proofs: tuple[Proof, ...]
+    measurements: tuple[Measurement, ...]
+    cold_starts: tuple[ColdStart, ...]
+    code: tuple[WrittenCode, ...]
+    training: TrainingEquality | None
+    verdict: Verdict
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists, dictionaries, strings and numbers, as the JSON Schema describes them."""
+        plain: dict[str, Any] = encode(self)
+        return plain
+
+    def to_json(self, indent: int | None = 1) -> str:
+        """Strict JSON (no NaN literals: a number that is not finite becomes the string "NaN", "Infinity" or "-Infinity")."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Comparison:
+        if plain.get("format") != FORMAT:
+            raise DataError(
+                f"format {plain.get('format')!r} of a comparison is not known to this assay, which reads {FORMAT}"
+            )
+        return decode(cls, plain)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Comparison:
+        """Reads what `to_json` wrote; DataError says which field does not fit."""
+        try:
+            plain = json.loads(text)
+        except ValueError as error:
+            raise DataError(f"not JSON: {error}; expected a file that `assay compare --json FILE` wrote") from error
+        if not isinstance(plain, dict):
+            raise DataError("not a comparison: expected a file that `assay compare --json FILE` wrote")
+        return cls.from_dict(plain)
