@@ -1,0 +1,48 @@
+"""Measuring written packages in isolated processes: plan → record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from assay.measure.effort import QUICK, Effort
+    from assay.measure.manager import measure
+    from assay.measure.plan import LATER, Entry, Plan, ProofResult, Proving, Task
+    from assay.measure.record import Record, read_record
+
+__all__ = [
+    "LATER",
+    "QUICK",
+    "Effort",
+    "Entry",
+    "Plan",
+    "ProofResult",
+    "Proving",
+    "Record",
+    "Task",
+    "measure",
+    "read_record",
+]
+
+_HOMES = {
+    "LATER": "plan",
+    "QUICK": "effort",
+    "Effort": "effort",
+    "Entry": "plan",
+    "Plan": "plan",
+    "ProofResult": "plan",
+    "Proving": "plan",
+    "Record": "record",
+    "Task": "plan",
+    "measure": "manager",
+    "read_record": "record",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name when it is first used: the worker imports this package and must stay light."""
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,158 @@
+"""`Model`: what bringing hands over, an ONNX graph with what training needs riding along."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx_ir as ir
+
+from assay.errors import ModelError, OutputError
+from assay.nn.optimizers import Training
+
+if TYPE_CHECKING:
+    from assay.write.package import Package
+
+# Metadata keys. They travel inside the ONNX file, so that a model written to disk and brought back keeps its structure.
+SCOPE = "assay.scope"  # on a node: JSON list of [path, call number] from the outermost module to the innermost
+MODULES = "assay.modules"  # on the graph: JSON object path → {"class": name, "arguments": [names]}
+ROLE = "assay.role"  # on an initializer: "parameter", "statistic" or "constant"
+
+
+@dataclass(frozen=True)
+class ModuleInfo:
+    """A module of the source: its class, and what its forward method calls its arguments."""
+
+    class_name: str
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model in ONNX, in evaluation form, with module paths, parameter roles and (optionally) how it is trained.
+
+    Batch normalisation keeps its running statistics as initializers and dropout stays in the graph with its ratio, so
+    that every framework's trainable form can be written from it.
+    """
+
+    name: str
+    ir: ir.Model
+    training: Training | None = None
+    dataset: str | None = None  # the name of the workload whose data it is trained on
+    target: str = "targets"  # what the targets of the loss are called in written code
+    _modules: dict[str, ModuleInfo] = field(default_factory=dict, repr=False)
+
+    @property
+    def graph(self) -> ir.Graph:
+        return self.ir.graph
+
+    @property
+    def modules(self) -> dict[str, ModuleInfo]:
+        """Module path → its class and argument names; the root is the empty path."""
+        if not self._modules:
+            recorded = json.loads(self.graph.metadata_props.get(MODULES, "{}"))
+            found = {path: ModuleInfo(info["class"], tuple(info["arguments"])) for path, info in recorded.items()}
+            self._modules.update(found or {"": ModuleInfo("Model")})
+        return self._modules
+
+    def role(self, value: ir.Value) -> str:
+        """`parameter` (trained), `statistic` (a running average) or `constant`."""
+        return value.metadata_props.get(ROLE, "parameter" if _is_floating(value) else "constant")
+
+    def parameters(self) -> Iterator[ir.Value]:
+        """The initializers that training changes, in the graph's order."""
+        return (value for value in self.graph.initializers.values() if self.role(value) == "parameter")
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Name → array of every parameter and statistic."""
+        return {
+            name: value.const_value.numpy()
+            for name, value in self.graph.initializers.items()
+            if value.const_value is not None and self.role(value) != "constant"
+        }
+
+    def with_weights(self, arrays: dict[str, np.ndarray]) -> Model:
+        """A copy of the model that holds these arrays, by initializer name; shapes must agree."""
+        copy = self.ir.clone()
+        for name, array in arrays.items():
+            value = copy.graph.initializers.get(name)
+            if value is None or value.const_value is None:
+                raise ModelError(f"{self.name} has no parameter {name!r}")
+            expected = tuple(value.const_value.shape.numpy())
+            if expected != array.shape:
+                raise ModelError(f"{self.name}: {name} has shape {expected}, the array given has {array.shape}")
+            value.const_value = ir.tensor(array.astype(value.const_value.numpy().dtype), name=name)
+        return replace(self, ir=copy, _modules={})
+
+    def to_onnx(self, path: str | Path) -> None:
+        """Saves the model as an ONNX file in evaluation form, hierarchy and names kept as metadata."""
+        try:
+            ir.save(self.ir, str(path))
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def write(self, framework: str) -> Package:
+        """The native code for a framework; see `assay.write.write`."""
+        from assay.write import write
+
+        return write(self, framework)
+
+    def summary(self) -> str:
+        """A table of the modules that hold parameters: path, class, parameter count."""
+        rows: dict[str, int] = {}
+        for value in self.parameters():
+            owner = value.name.rpartition(".")[0] if value.name else ""
+            rows[owner] = rows.get(owner, 0) + int(np.prod(value.const_value.shape.numpy()))  # type: ignore[union-attr]
+        width = max([len(path) for path in rows] + [6])
+        known = self.modules
+        lines = [f"{'module':<{width}}  {'class':<20} {'parameters':>12}"]
+        for path, count in rows.items():
+            class_name = known[path].class_name if path in known else ""
+            lines.append(f"{path:<{width}}  {class_name:<20} {count:>12,}")
+        lines.append(f"{'total':<{width}}  {'':<20} {sum(rows.values()):>12,}")
+        return "\n".join(lines)
+
+
+def shape_of(value: ir.Value) -> tuple[int | str, ...]:
+    """A value's shape: an int for a known size, a name for a symbolic one."""
+    if value.shape is None:
+        raise ModelError(f"the shape of {value.name!r} is not known")
+    return tuple(dim if isinstance(dim, int) else str(dim.value or "?") for dim in value.shape)
+
+
+def constant_of(value: ir.Value | None) -> np.ndarray | None:
+    """The array a value always has (an initializer, or a Constant node's), or None."""
+    if value is None:
+        return None
+    if value.const_value is not None:
+        return value.const_value.numpy()
+    producer = value.producer()
+    if producer is not None and producer.op_type == "Constant":
+        return next(iter(producer.attributes.values())).as_tensor().numpy()
+    return None
+
+
+def scope_of(node: ir.Node) -> tuple[tuple[str, int], ...]:
+    """The module calls around a node, outermost first: (path, call number)."""
+    return tuple((path, call) for path, call in json.loads(node.metadata_props.get(SCOPE, "[]")))
+
+
+def attributes_of(node: ir.Node) -> dict[str, Any]:
+    """A node's attributes as plain values; float32 decimals come back as they were written (1e-5, not 9.999e-06)."""
+    found: dict[str, Any] = {}
+    for name, attribute in node.attributes.items():
+        value = attribute.value
+        if attribute.type == ir.AttributeType.FLOAT:
+            value = float(str(np.float32(value)))
+        elif attribute.type == ir.AttributeType.FLOATS:
+            value = [float(str(np.float32(item))) for item in value]
+        found[name] = value
+    return found
+
+
+def _is_floating(value: ir.Value) -> bool:
+    return value.dtype is not None and value.dtype.is_floating_point()

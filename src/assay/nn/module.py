@@ -1,0 +1,226 @@
+"""`Module`, `Parameter`, containers, and `build`, which turns a module into a `Model`."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from assay.errors import ModelError, ShapeError
+from assay.model import Model
+from assay.nn.optimizers import Training
+from assay.nn.tensor import OPSET, Dim, Tensor, Tracer, activate, deactivate, graph_input, tracer
+
+Initializer = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+
+
+def zeros(_: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """All zeros."""
+    return np.zeros(shape)
+
+
+def ones(_: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """All ones."""
+    return np.ones(shape)
+
+
+def constant(value: float) -> Initializer:
+    """All equal to `value`."""
+    return lambda _, shape: np.full(shape, value)
+
+
+def normal(std: float) -> Initializer:
+    """Normal with mean 0 and this standard deviation."""
+    return lambda generator, shape: generator.normal(0.0, std, shape)
+
+
+def uniform(bound: float) -> Initializer:
+    """Uniform on [−bound, bound]."""
+    return lambda generator, shape: generator.uniform(-bound, bound, shape)
+
+
+def he(fan_in: int) -> Initializer:
+    """He initialisation, normal with variance 2 / fan_in (He et al., 2015): for layers before a ReLU."""
+    return normal(math.sqrt(2.0 / fan_in))
+
+
+def glorot(fan_in: int, fan_out: int) -> Initializer:
+    """Glorot initialisation, uniform with variance 2 / (fan_in + fan_out) (Glorot & Bengio, 2010)."""
+    return uniform(math.sqrt(6.0 / (fan_in + fan_out)))
+
+
+@dataclass(frozen=True, eq=False)
+class Parameter:
+    """An array that the model owns: trained, or (`trained=False`) a running statistic."""
+
+    shape: tuple[int, ...]
+    initializer: Initializer = zeros
+    trained: bool = True
+
+
+class Module:
+    """A part of a model. Subclasses assign parameters and modules to attributes and define `forward`.
+
+    >>> class Net(nn.Module):
+    ...     def __init__(self):
+    ...         self.hidden = nn.Linear(4, 16)
+    ...         self.output = nn.Linear(16, 3)
+    ...     def forward(self, x):
+    ...         return self.output(nn.relu(self.hidden(x)))
+    """
+
+    _path: str | None = None
+
+    def forward(self, *inputs: Any) -> Any:
+        """What the module computes; written by the subclass."""
+        raise ModelError(f"{type(self).__name__} has no forward method: define forward(self, x)")
+
+    @property
+    def class_name(self) -> str:
+        """What written code calls this module's class."""
+        return type(self).__name__
+
+    def __call__(self, *inputs: Any) -> Any:
+        current = tracer()
+        if self._path is None:
+            raise ModelError(
+                f"a {type(self).__name__} is called that no module owns: assign it to an attribute in __init__, or put it in an nn.ModuleList"
+            )
+        names = [name for name in inspect.signature(self.forward).parameters]
+        with current.call(self._path, self.class_name, names):
+            return self.forward(*inputs)
+
+    def __getattribute__(self, name: str) -> Any:
+        found = object.__getattribute__(self, name)
+        if isinstance(found, Parameter):
+            current = tracer()
+            if id(found) not in current.parameters:
+                raise ModelError(f"{type(self).__name__}.{name} belongs to a module that is not part of the model being built")
+            return current.parameters[id(found)]
+        return found
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """The modules held directly, with their attribute names, in the order of assignment."""
+        for name, item in vars(self).items():
+            if isinstance(item, Module):
+                yield name, item
+
+    def modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """Every module under this one with its path; this one first, shared ones once."""
+        seen: set[int] = set()
+
+        def walk(path: str, module: Module) -> Iterator[tuple[str, Module]]:
+            if id(module) in seen:
+                return
+            seen.add(id(module))
+            yield path, module
+            for name, child in module.children():
+                yield from walk(f"{path}.{name}" if path else name, child)
+
+        yield from walk(prefix, self)
+
+    def own_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """The parameters held directly, with their attribute names."""
+        for name, item in vars(self).items():
+            if isinstance(item, Parameter):
+                yield name, item
+
+
+class ModuleList(Module):
+    """Modules in a list; index it or loop over it in `forward`."""
+
+    def __init__(self, modules: Sequence[Module] = ()) -> None:
+        self.items = list(modules)
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        return ((str(index), module) for index, module in enumerate(self.items))
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self.items)
+
+    def __getitem__(self, index: int) -> Module:
+        return self.items[index]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Sequential(ModuleList):
+    """Modules called one after another."""
+
+    def __init__(self, *modules: Module) -> None:
+        super().__init__(modules)
+
+    def forward(self, x: Tensor) -> Any:
+        for module in self.items:
+            x = module(x)
+        return x
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of a model: `shape` without the batch axis, which is symbolic and comes first."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+def build(
+    module: Module,
+    inputs: Sequence[Input],
+    *,
+    name: str = "model",
+    training: Training | None = None,
+    target: str = "targets",
+    seed: int = 0,
+) -> Model:
+    """Traces `module` on `inputs` into a `Model`.
+
+    Parameters are initialised from `seed` and their own path, so adding a layer does not change another's weights.
+    Raises `ShapeError`, naming the layer, where shapes do not fit.
+    """
+    graph = ir.Graph([], [], nodes=[], name=name, opset_imports={"": OPSET})
+    current = Tracer(graph)
+    handles = [graph_input(graph, item.name, ("batch", *item.shape), item.dtype) for item in inputs]
+    for path, child in module.modules():
+        child._path = path
+        for attribute, parameter in child.own_parameters():
+            full = f"{path}.{attribute}" if path else attribute
+            role = "parameter" if parameter.trained else "statistic"
+            current.parameters[id(parameter)] = current.initializer(full, _initial(parameter, full, seed), role)
+    token = activate(current)
+    try:
+        result = module(*handles)
+    finally:
+        deactivate(token)
+    outputs = result if isinstance(result, tuple) else (result,)
+    for item in outputs:
+        if not isinstance(item, Tensor):
+            raise ModelError(f"{type(module).__name__}.forward must return tensors, it returned {type(item).__name__}")
+        graph.outputs.append(item.value)
+    current.finish()
+    return Model(name, ir.Model(graph, ir_version=11, producer_name="assay"), training, target=target)
+
+
+def _initial(parameter: Parameter, path: str, seed: int) -> np.ndarray:
+    generator = np.random.Generator(np.random.Philox(key=[seed, zlib.crc32(path.encode())]))
+    return parameter.initializer(generator, parameter.shape).astype(np.float32)
+
+
+def require_size(actual: Dim, expected: int, what: str) -> None:
+    """Raises `ShapeError`, naming the layer being called, unless the size is the expected one."""
+    if actual != expected:
+        raise ShapeError(f"{tracer().where} expects {what} {expected}, its input has {actual}")
+
+
+def require_rank(x: Tensor, rank: int, axes: str) -> None:
+    """Raises `ShapeError`, naming the layer being called, unless the input has this many axes."""
+    if x.rank != rank:
+        raise ShapeError(f"{tracer().where} expects an input with axes {axes}, it got shape {x.shape}")

@@ -1,0 +1,276 @@
+"""The facts as one table: a row per contestant, a column per question. Terminal, HTML and notebook draw the same one.
+
+No figure of a contestant that is not proven equal gets into a cell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from assay.show import words
+from assay.show.facts import ColdStart, Comparison, Measurement, Proof, Rank, WrittenCode
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure: its text in the column's unit, and what makes it comparable."""
+
+    text: str = words.NOTHING
+    value: float | None = None  # to sort by; lower is better in every column
+    spread: str = ""  # "±2%"
+    ratio: float | None = None  # to the best of the column
+    best: bool = False
+    tied: bool = False  # not separated from the best
+    note: str = ""  # the parts of the figure, or why there is none
+
+
+@dataclass(frozen=True)
+class Column:
+    """A question: `training step`, `batch 64, ms`."""
+
+    key: str
+    heading: str
+    detail: str
+    meaning: str  # a sentence for tooltips and legends
+    timed: bool = False  # measured in rounds: has spread, ratio and bar
+
+
+@dataclass(frozen=True)
+class Row:
+    """A contestant's answers."""
+
+    contestant: str
+    status: str  # of the proof: equal, different, not-run
+    proof: str  # "equal 3e-13"
+    allowances: tuple[str, ...] = ()
+    cells: Mapping[str, Cell] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]  # fastest first, those without figures last
+
+    @property
+    def timed(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.timed)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that kept a contestant or a framework from being counted."""
+
+    subject: str
+    text: str
+    details: str = ""
+
+
+def table_of(comparison: Comparison) -> Table:
+    """The table of a comparison, with only the columns that some contestant has a figure for."""
+    proofs = {proof.contestant: proof for proof in comparison.proofs}
+    equal = [name for name in comparison.contestants if name in proofs and proofs[name].status == "equal"]
+    filled = [*_timed_columns(comparison, equal), *_cost_columns(comparison, equal)]
+    rows = [
+        Row(
+            name,
+            proofs[name].status if name in proofs else "not-run",
+            proof_text(proofs.get(name)),
+            proofs[name].allowances if name in proofs else (),
+            {column.key: cells.get(name, Cell()) for column, cells in filled},
+        )
+        for name in comparison.contestants
+    ]
+    columns = tuple(column for column, _ in filled)
+    return Table(columns, tuple(sorted(rows, key=lambda row: _rank(row, columns))))
+
+
+def proof_text(proof: Proof | None) -> str:
+    """`equal 3e-13`, `different`, `not run`."""
+    if proof is None or proof.status == "not-run":
+        return "not run"
+    if proof.status == "different":
+        return "different"
+    return f"equal {words.error(proof.worst.error)}" if proof.worst else "equal"
+
+
+def _rank(row: Row, columns: tuple[Column, ...]) -> tuple[int, tuple[float, ...]]:
+    order = {"equal": 0, "different": 1}.get(row.status, 2)
+    values = (row.cells[column.key].value for column in columns if column.timed)
+    return order, tuple(math.inf if value is None else value for value in values)
+
+
+# ---------------------------------------------------------------- timed columns
+
+
+def _timed_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[Column, dict[str, Cell]]]:
+    kinds = sorted({(m.task != "train", m.batch_size, m.task) for m in comparison.measurements})
+    for _, batch_size, task in kinds:
+        found = [m for m in comparison.measurements if (m.task, m.batch_size) == (task, batch_size)]
+        found = [m for m in found if m.contestant in equal]
+        times = [m.median_s for m in found if m.median_s is not None and m.status == "measured"]
+        unit, factor = words.unit_for(times)
+        heading = "train step" if task == "train" else "inference"
+        meaning = (
+            f"Median time of one whole training step (forward, loss, backward, optimizer) on {batch_size:,} examples"
+            if task == "train"
+            else f"Median time of one prediction for {words.counted(batch_size, 'example')}"
+        )
+        key = f"{task}-{batch_size}"
+        column = Column(key, heading, f"batch {batch_size:,}, {unit}", meaning, timed=True)
+        ranks = {
+            rank.contestant: rank
+            for verdict in comparison.verdict.tasks
+            if (verdict.task, verdict.batch_size) == (task, batch_size)
+            for rank in verdict.ranking
+        }
+        yield column, {m.contestant: _timed_cell(m, min(times, default=0.0), factor, ranks) for m in found}
+
+
+def _timed_cell(m: Measurement, fastest: float, factor: float, ranks: Mapping[str, Rank]) -> Cell:
+    if m.status != "measured" or m.median_s is None:
+        return Cell(note=m.reason or "")
+    rank = ranks.get(m.contestant)
+    ratio = rank.ratio if rank else m.median_s / fastest if fastest else None
+    best = rank.relation == "fastest" if rank else m.median_s == fastest
+    return Cell(
+        words.three_digits(m.median_s / factor),
+        m.median_s,
+        words.spread(m.median_s, m.interval_s),
+        ratio,
+        best,
+        tied=rank is not None and rank.relation in ("equivalent", "not-resolved"),
+        note=m.reason or "",
+    )
+
+
+# ---------------------------------------------------------------- columns of what it costs
+
+
+def _cost_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[Column, dict[str, Cell]]]:
+    starts = {start.contestant: _cold_cell(start) for start in comparison.cold_starts if start.contestant in equal}
+    yield from _present(
+        Column(
+            "cold", "cold start", "s", "From a fresh process to the first step done: import, build, compile and step"
+        ),
+        starts,
+    )
+    memory: dict[str, float] = {}
+    for m in comparison.measurements:
+        if m.contestant in equal and m.peak_memory_bytes is not None:
+            memory[m.contestant] = max(memory.get(m.contestant, 0), m.peak_memory_bytes)
+    yield from _present(
+        Column("memory", "memory", "peak, MB", "Peak memory of the worker process above what importing takes"),
+        {name: Cell(words.three_digits(value / 1e6), value) for name, value in memory.items()},
+    )
+    code = {written.target: _lines_cell(written) for written in comparison.code}
+    yield from _present(
+        Column("lines", "code", "lines", "Lines of model.py and train.py that are neither blank nor comment"),
+        {name: code[target_of(name)] for name in equal if target_of(name) in code},
+    )
+
+
+def _present(column: Column, cells: dict[str, Cell]) -> Iterable[tuple[Column, dict[str, Cell]]]:
+    values = [cell.value for cell in cells.values() if cell.value is not None]
+    if values:
+        least = min(values)
+        yield column, {name: replace(cell, best=cell.value == least) for name, cell in cells.items()}
+
+
+def _cold_cell(start: ColdStart) -> Cell:
+    first, called = start.first_step_s, "first step"
+    if first is None:
+        first, called = start.first_inference_s, "first inference"
+    parts = [("import", start.import_s), ("build", start.build_s), (called, first)]
+    if first is None or any(value is None for _, value in parts):
+        return Cell()
+    total = sum(value for _, value in parts if value is not None)
+    return Cell(
+        words.three_digits(total), total, note=", ".join(f"{name} {words.seconds(value)}" for name, value in parts)
+    )
+
+
+def _lines_cell(code: WrittenCode) -> Cell:
+    total = code.model_lines + (code.train_lines or 0)
+    parts = f"model.py {code.model_lines}" + (f", train.py {code.train_lines}" if code.train_lines is not None else "")
+    return Cell(f"{total:,}", total, note=parts)
+
+
+def target_of(contestant: str) -> str:
+    """`keras/jax:jit` → `keras/jax`, what its written code is filed under."""
+    return contestant.rpartition(":")[0] or contestant
+
+
+# ---------------------------------------------------------------- what went wrong
+
+
+def problems_of(comparison: Comparison) -> tuple[Problem, ...]:
+    """Everything that kept a contestant from being counted, one entry for each cause."""
+    found = [Problem("interrupted", comparison.interrupted)] if comparison.interrupted else []
+    found += [
+        Problem(m.framework, m.reason, f"install it: {m.command}" if m.command else "") for m in comparison.missing
+    ]
+    proofs = {proof.contestant: proof for proof in comparison.proofs}
+    for name in comparison.contestants:
+        found += _problems_of_contestant(comparison, name, proofs.get(name))
+    return tuple(found)
+
+
+def _problems_of_contestant(comparison: Comparison, name: str, proof: Proof | None) -> Iterable[Problem]:
+    if proof is None:
+        if not comparison.interrupted:  # said once, for all of them
+            yield Problem(name, "not proven: the comparison ended before its turn")
+        return
+    if proof.status == "not-run":
+        yield Problem(name, f"not proven: {proof.reason or 'no reason given'}")
+        return
+    if proof.status == "different":
+        yield Problem(name, f"different: {_difference(proof)}", _first_divergence(proof))
+        return
+    told: dict[str, list[str]] = {}
+    for m in comparison.measurements:
+        if m.contestant == name and m.status != "measured":
+            told.setdefault(m.reason or "no reason given", []).append(words.task_name(m.task, m.batch_size))
+    for reason, tasks in told.items():
+        yield Problem(name, f"not measured ({'; '.join(tasks)}): {reason}")
+    for curve in comparison.training.curves if comparison.training else ():
+        if curve.contestant == name and curve.status != "equal":
+            yield Problem(name, f"training curve {curve.status.replace('-', ' ')}: {curve.reason or 'no reason given'}")
+
+
+def _difference(proof: Proof) -> str:
+    if proof.worst is None:
+        return proof.reason or "no reason given"
+    tolerance = next((c.tolerance for c in proof.checks if c.check == proof.worst.check and c.tolerance), None)
+    allowed = f" ({words.error(tolerance)} allowed)" if tolerance else ""
+    where = f"{proof.worst.check} of {proof.worst.tensor} deviate by {words.error(proof.worst.error)}{allowed}"
+    return f"{where}; {proof.reason}" if proof.reason else where
+
+
+def _first_divergence(proof: Proof) -> str:
+    found = proof.divergence
+    if found is None:
+        return ""
+    place = f"{found.file}:{found.line}" if found.file and found.line else found.node
+    return f"first at {place} ({found.operator})" + (f": {found.source.strip()}" if found.source else "")
+
+
+def summary_of_training(comparison: Comparison) -> str:
+    """One sentence about the loss curves; empty when there are none."""
+    training = comparison.training
+    if training is None or not training.curves:
+        return ""
+    equal = [curve for curve in training.curves if curve.status == "equal"]
+    farthest = max((curve.distance for curve in equal if curve.distance is not None), default=None)
+    text = f"The loss curves of {len(equal)} of {words.counted(len(training.curves), 'contestant')} coincide"
+    text += f" over {words.counted(training.steps, 'step')} of training on the same batches"
+    if farthest is not None:
+        allowed = f", {words.error(training.limit)} allowed" if training.limit is not None else ""
+        text += f" (largest distance to float64 {words.error(farthest)}{allowed})"
+    reached = [curve.metric for curve in equal if curve.metric is not None]
+    if training.metric and reached:
+        least, most = min(reached), max(reached)
+        text += f"; {training.metric} {least:.3g}" + (f"–{most:.3g}" if f"{least:.3g}" != f"{most:.3g}" else "")
+        text += f" (goal {training.metric_goal:.3g})" if training.metric_goal is not None else ""
+    return text + "."
