@@ -259,12 +259,15 @@ def _first_divergence(proof: Proof) -> str:
 def summary_of_training(comparison: Comparison) -> str:
     """One sentence about the loss curves; empty when there are none."""
     training = comparison.training
-    if training is None or not training.curves:
+    equal = [curve for curve in training.curves if curve.status == "equal"] if training else []
+    if training is None or not equal:
         return ""
-    equal = [curve for curve in training.curves if curve.status == "equal"]
     farthest = max((curve.distance for curve in equal if curve.distance is not None), default=None)
-    text = f"The loss curves of {len(equal)} of {words.counted(len(training.curves), 'contestant')} coincide"
-    text += f" over {words.counted(training.steps, 'step')} of training on the same batches"
+    total = len(training.curves)
+    who = "The loss curve coincides with the float64 curve"
+    if total > 1:
+        who = f"The loss curves of {'all' if len(equal) == total else f'{len(equal)} of'} {total} contestants coincide"
+    text = f"{who} over {words.counted(training.steps, 'step')} of training on the same batches"
     if farthest is not None:
         allowed = f", {words.error(training.limit)} allowed" if training.limit is not None else ""
         text += f" (largest distance to float64 {words.error(farthest)}{allowed})"

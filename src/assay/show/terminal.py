@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -67,14 +68,10 @@ def render(comparison: Comparison, console: Console | None = None) -> None:
     signs = signs_for(console)
     table = table_of(comparison)
     console.print(_heading(comparison, signs))
-    wide = _one_table(table, signs)
-    if console.measure(wide).minimum <= console.width:
-        console.print(wide)
-    else:
-        for part in _two_tables(table, signs, console):
-            console.print(part)
-    for part in _beneath(comparison, table, signs):
+    for part in _tables(table, signs, console):
         console.print(part)
+    for line in _beneath(comparison, table, signs):
+        console.print(line)
 
 
 # ---------------------------------------------------------------- heading
@@ -87,7 +84,9 @@ def _heading(comparison: Comparison, signs: Signs) -> RenderableType:
     facts += [workload.loss] if workload.loss else []
     facts += [workload.optimizer] if workload.optimizer else []
     about = Text(_safe(", ".join(facts), signs), style="dim")
-    return Padding(Group(title, about, Text(_safe(machine(environment), signs), style="dim")), (1, 0, 0, 0))
+    return Padding(
+        Group(title, about, Text(_safe(machine(environment), signs), style="dim")), (1, 0, 0, 0), expand=False
+    )
 
 
 def machine(environment: Environment) -> str:
@@ -102,86 +101,111 @@ def machine(environment: Environment) -> str:
 # ---------------------------------------------------------------- tables
 
 
-def _one_table(table: Table, signs: Signs) -> RichTable:
-    drawn = _new_table()
-    _contestant_columns(drawn)
-    for column in table.columns:
-        _add_column(drawn, column, signs, spread=True, bar=column is _main(table))
-    for row in table.rows:
-        drawn.add_row(*_first_cells(row, signs), *_cells(row, table.columns, table, signs, spread=True, bar=True))
+@dataclass(frozen=True)
+class Layout:
+    """How much is said about the timed columns; the main one is the first. `split` sets costs in a table of their own."""
+
+    spreads: Literal["all", "main", "none"]
+    ratios: Literal["all", "main"]
+    bar: bool
+    split: bool
+
+
+LAYOUTS = (  # the richest that fits is taken
+    Layout("all", "all", bar=True, split=False),
+    Layout("main", "all", bar=True, split=False),
+    Layout("none", "all", bar=False, split=False),
+    Layout("all", "all", bar=True, split=True),
+    Layout("main", "all", bar=True, split=True),
+    Layout("main", "all", bar=False, split=True),
+    Layout("none", "all", bar=False, split=True),
+    Layout("none", "main", bar=False, split=True),
+)
+
+
+def _tables(table: Table, signs: Signs, console: Console) -> list[RichTable]:
+    unlimited = console.options.update(width=10_000)
+    for layout in LAYOUTS:
+        drawn = _lay_out(table, signs, layout)
+        if all(console.measure(part, options=unlimited).maximum <= console.width for part in drawn):
+            break
     return drawn
 
 
-def _two_tables(table: Table, signs: Signs, console: Console) -> Iterable[RichTable]:
+def _lay_out(table: Table, signs: Signs, layout: Layout) -> list[RichTable]:
+    if not layout.split:
+        return [_draw(table, table.columns, table.rows, signs, layout)]
     costs = tuple(column for column in table.columns if not column.timed)
-    for columns in (table.timed, costs):
-        if not columns:
-            continue
-        roomy = _part(table, columns, signs, spread=True)
-        fits = console.measure(roomy).minimum <= console.width
-        yield roomy if fits else _part(table, columns, signs, spread=False)
+    parts = [_draw(table, table.timed, table.rows, signs, layout)]
+    rows = tuple(row for row in table.rows if row.status == "equal")
+    return [*parts, _draw(table, costs, rows, signs, layout, proof=False)] if costs and rows else parts
 
 
-def _part(table: Table, columns: tuple[Column, ...], signs: Signs, *, spread: bool) -> RichTable:
-    drawn = _new_table()
-    _contestant_columns(drawn, proof=columns == table.timed)
+@dataclass(frozen=True)
+class _Strip:
+    """A drawn column; never narrower than what stands in it, so that no figure is cut."""
+
+    heading: Text
+    cells: list[Text]
+    justify: Literal["left", "right"] = "right"
+
+    @property
+    def width(self) -> int:
+        return max(line.cell_len for text in (self.heading, *self.cells) for line in text.split("\n"))
+
+
+def _draw(
+    table: Table,
+    columns: tuple[Column, ...],
+    rows: tuple[Row, ...],
+    signs: Signs,
+    layout: Layout,
+    *,
+    proof: bool = True,
+) -> RichTable:
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="none")
+    drawn.add_column(Text("contestant", style="bold"), overflow="fold")
+    strips = [_proofs(rows, signs, layout)] if proof else []
     for column in columns:
-        _add_column(drawn, column, signs, spread=spread and column is _main(table), bar=False)
-    for row in table.rows:
-        if not columns[0].timed and row.status != "equal":
-            continue
-        first = _first_cells(row, signs)[: 2 if columns[0].timed else 1]
-        drawn.add_row(*first, *_cells(row, columns, table, signs, spread=spread, bar=False))
+        strips += _strips(column, [row.cells[column.key] for row in rows], table, signs, layout)
+    for strip in strips:
+        drawn.add_column(strip.heading, justify=strip.justify, no_wrap=True, min_width=strip.width)
+    for i, row in enumerate(rows):
+        name = Text(_safe(row.contestant, signs, 60), style="" if row.status == "equal" else "dim")
+        drawn.add_row(name, *(strip.cells[i] for strip in strips))
     return drawn
 
 
-def _new_table() -> RichTable:
-    return RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="none", show_edge=True)
+def _proofs(rows: tuple[Row, ...], signs: Signs, layout: Layout) -> _Strip:
+    cells = []
+    for row in rows:
+        said = row.proof.removeprefix("equal ") if layout.split else row.proof
+        mark = signs.allowance if row.allowances else ""
+        cells.append(Text(signs.plain(f"{signs.of(row.status)} {said}{mark}"), style=STYLES[row.status]))
+    return _Strip(Text.assemble(("proof", "bold"), ("\nfloat64", "dim")), cells, "left")
 
 
-def _contestant_columns(drawn: RichTable, *, proof: bool = True) -> None:
-    drawn.add_column(Text("contestant", style="bold"), no_wrap=True)
-    if proof:
-        drawn.add_column(Text.assemble(("proof", "bold"), ("\nfloat64", "dim")), no_wrap=True)
-
-
-def _add_column(drawn: RichTable, column: Column, signs: Signs, *, spread: bool, bar: bool) -> None:
-    heading = Text.assemble((column.heading, "bold"), "\n", (signs.plain(column.detail), "dim"))
-    drawn.add_column(heading, justify="right", no_wrap=True)
-    if not column.timed:
-        return
-    if spread:
-        drawn.add_column("", justify="right", no_wrap=True)
-    drawn.add_column(Text.assemble("", ("\nratio", "dim")), justify="right", no_wrap=True)
-    if bar:
-        drawn.add_column(Text("\nspeed", style="dim"), no_wrap=True, width=BAR_WIDTH)
+def _strips(column: Column, cells: list[Cell], table: Table, signs: Signs, layout: Layout) -> list[_Strip]:
+    """The figures of a column, and to their right what belongs to a timed one: spread, ratio, bar."""
+    detail = signs.plain(column.detail.replace(", ", "\n") if layout.split else column.detail)
+    strips = [
+        _Strip(Text.assemble((column.heading, "bold"), "\n", (detail, "dim")), [_figure(cell, signs) for cell in cells])
+    ]
+    main = column is _main(table)
+    above = "\n" * (1 + detail.count("\n"))
+    if column.timed and (layout.spreads == "all" or (layout.spreads == "main" and main)):
+        spreads = [Text(signs.plain(cell.spread), style="dim") for cell in cells]
+        strips.append(_Strip(Text(signs.plain(f"{above}±"), style="dim"), spreads))
+    if column.timed and (layout.ratios == "all" or main):
+        strips.append(_Strip(Text(f"{above}ratio", style="dim"), [_ratio(cell, signs) for cell in cells]))
+    if layout.bar and main:
+        strips.append(_Strip(Text(f"{above}speed", style="dim"), [_bar(cell, signs) for cell in cells], "left"))
+    return strips
 
 
 def _main(table: Table) -> Column | None:
-    """The column that gets the bars and, on narrow terminals, the interval: the first timed one."""
+    """The column that says most: the first timed one."""
     return next(iter(table.timed), None)
-
-
-def _first_cells(row: Row, signs: Signs) -> list[Text]:
-    style = "" if row.status == "equal" else "dim"
-    proof = f"{signs.of(row.status)} {row.proof}{signs.allowance if row.allowances else ''}"
-    return [Text(_safe(row.contestant, signs, 40), style=style), Text(signs.plain(proof), style=STYLES[row.status])]
-
-
-def _cells(
-    row: Row, columns: tuple[Column, ...], table: Table, signs: Signs, *, spread: bool, bar: bool
-) -> Iterable[Text]:
-    for column in columns:
-        cell = row.cells[column.key]
-        is_main = column is _main(table)
-        yield _figure(cell, signs)
-        if not column.timed:
-            continue
-        if spread and (bar or is_main):
-            yield Text(signs.plain(cell.spread), style="dim")
-        yield _ratio(cell, signs)
-        if bar and is_main:
-            yield _bar(cell, signs)
 
 
 def _figure(cell: Cell, signs: Signs) -> Text:
@@ -200,17 +224,20 @@ def _ratio(cell: Cell, signs: Signs) -> Text:
 
 def _bar(cell: Cell, signs: Signs) -> Text:
     """Speed as a share of the fastest's: full for the fastest, half for one that takes twice as long."""
-    if cell.ratio is None or not cell.ratio > 0:
+    if cell.value is None or cell.ratio is None or not cell.ratio > 0:
         return Text("")
-    full = max(1, round(BAR_WIDTH / cell.ratio))
-    return Text(signs.bar * min(full, BAR_WIDTH), style="green" if cell.best or cell.tied else "cyan")
+    length = min(BAR_WIDTH, max(1, round(BAR_WIDTH / cell.ratio)))
+    drawn = Text(signs.bar * length, style="green" if cell.best or cell.tied else "cyan")
+    return drawn.append(" " * (BAR_WIDTH - length))
 
 
 # ---------------------------------------------------------------- beneath the tables
 
 
 def _beneath(comparison: Comparison, table: Table, signs: Signs) -> Iterable[RenderableType]:
-    yield Text(_legend(table, signs), style="dim")
+    legend = _legend(table, signs)
+    if legend:
+        yield Text(legend, style="dim")
     for row in table.rows:
         for allowance in row.allowances:
             yield _item(signs.allowance, row.contestant, allowance, signs, style="dim")
@@ -249,6 +276,8 @@ def trust(comparison: Comparison) -> str:
 
 def _verdict(comparison: Comparison, signs: Signs) -> Iterable[RenderableType]:
     verdict = comparison.verdict
+    if verdict.tasks:
+        yield Text("\nFastest", style="bold")
     for task in verdict.tasks:
         name = words.task_name(task.task, task.batch_size)
         yield _item(signs.bullet, name[0].upper() + name[1:], task.statement, signs)
@@ -275,7 +304,7 @@ def _item(mark: str, subject: str, text: str, signs: Signs, *, style: str = "", 
         said.append(f"{_safe(subject, signs, 60)}: ", style="bold")
     said.append(_safe(text, signs, 600))
     grid.add_row(Text(mark, style=mark_style or style), said)
-    return Padding(grid, (0, 0, 0, 2))
+    return Padding(grid, (0, 0, 0, 2), expand=False)
 
 
 def _safe(text: str, signs: Signs, limit: int | None = None) -> str:

@@ -85,7 +85,7 @@ def error(value: float | None) -> str:
 
 
 def percent(value: float) -> str:
-    return f"{100 * value:.1f} %" if value < 0.0995 else f"{100 * value:.0f} %"
+    return f"{100 * value:.2g} %"
 
 
 def task_name(task: str, batch_size: int) -> str:
