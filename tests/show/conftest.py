@@ -145,7 +145,7 @@ def _measurement(name: str, task: str, batch: int, milliseconds: float, first: f
         contestant=name,
         task="train" if task == "train" else "infer",
         batch_size=batch,
-        status="measured",
+        status="ok",
         median_s=median,
         interval_s=(ordered[5], ordered[14]),
         samples_per_s=batch / median,
@@ -179,16 +179,23 @@ def _verdict(measurements: tuple[facts.Measurement, ...]) -> facts.Verdict:
         ranking = []
         for i, m in enumerate(found):
             ratio = (m.median_s or 0.0) / best
-            relation = "fastest" if i == 0 else "not-resolved" if ratio < 1.06 else "slower"
+            relation = "best" if i == 0 else "not-resolved" if ratio < 1.06 else "slower"
             ranking.append(
-                facts.Rank(m.contestant, m.median_s or 0.0, ratio, (ratio * 0.98, ratio * 1.02), relation)  # type: ignore[arg-type]
+                facts.Standing(m.contestant, m.median_s or 0.0, ratio, (ratio * 0.98, ratio * 1.02), relation)  # type: ignore[arg-type]
             )
         settled = len(ranking) < 2 or ranking[1].relation == "slower"
         first = ranking[0].contestant
         statement = f"{first} is fastest" if settled else f"{first} and {ranking[1].contestant} cannot be told apart"
-        tasks.append(facts.TaskVerdict(task, batch, tuple(ranking), first if settled else None, statement))
+        pairs = tuple(
+            facts.Pair(other.contestant, first, other.ratio, other.interval, "slower", 20)
+            for other in ranking[1:]
+            if other.relation == "slower"
+        )
+        winner = first if settled else None
+        tasks.append(facts.TaskVerdict(task, batch, tuple(ranking), winner, statement, 0.03, pairs))
     best_name = tasks[0].ranking[0].contestant
     recommendation = facts.Recommendation(
+        "overall",
         best_name,
         f"Take {best_name} to train this model here.",
         (
@@ -196,8 +203,14 @@ def _verdict(measurements: tuple[facts.Measurement, ...]) -> facts.Verdict:
             "A fresh process reaches its first step in 4.2 s; pytorch:compile needs 24.5 s.",
             "For answers one at a time, jax:jit is 3.8 times as fast as the next.",
         ),
+        "a model whose step lasts under a millisecond, where the overhead of a call decides",
     )
-    return facts.Verdict(tuple(tasks), recommendation, ("One process each: differences below 3 % mean nothing.",))
+    by_purpose = tuple(
+        facts.Recommendation(purpose, task.ranking[0].contestant, f"{task.ranking[0].contestant}.", (task.text + ".",))
+        for purpose, task in zip(("training", "latency", "throughput"), tasks, strict=True)
+    )
+    notes = ("The order of the contestants was drawn anew in every round.",)
+    return facts.Verdict("given", None, tuple(tasks), recommendation, by_purpose, notes)
 
 
 def build(names: tuple[str, ...] = ALL) -> Comparison:
@@ -338,7 +351,9 @@ def build_hostile() -> Comparison:
         code=(facts.WrittenCode(HOSTILE, HOSTILE, (source,), 1, None), *found.code),
         environment=replace(found.environment, cpu=HOSTILE, versions={HOSTILE: HOSTILE}, notes=(HOSTILE,)),
         verdict=replace(
-            found.verdict, recommendation=facts.Recommendation(HOSTILE, HOSTILE, (HOSTILE,)), notes=(HOSTILE,)
+            found.verdict,
+            recommendation=facts.Recommendation(HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), HOSTILE),
+            notes=(HOSTILE,),
         ),
     )
 

@@ -17,9 +17,10 @@ from assay.show.codec import decode, encode
 FORMAT = 1  # of the JSON; grows when a reader of the older layout would be misled
 
 ProofStatus = Literal["equal", "different", "not-run"]
-MeasurementStatus = Literal["measured", "failed", "not-run"]
+MeasurementStatus = Literal["ok", "failed", "not-run"]
 Task = Literal["train", "infer"]
-Relation = Literal["fastest", "slower", "equivalent", "not-resolved"]
+Relation = Literal["best", "slower", "equivalent", "not-resolved"]
+Outcome = Literal["faster", "slower", "equivalent", "not-resolved"]
 
 
 @dataclass(frozen=True)
@@ -139,12 +140,15 @@ class Measurement:
     median_s: float | None = None
     interval_s: tuple[float, float] | None = None
     samples_per_s: float | None = None  # examples per second: batch_size / median_s
-    first_call_s: float | None = None
+    first_call_s: float | None = None  # compilation included
+    second_call_s: float | None = None
+    third_call_s: float | None = None
     peak_memory_bytes: int | None = None
     samples_s: tuple[float, ...] = ()
     calls_per_sample: int | None = None
     rounds: tuple[int, ...] = ()  # which round each sample was taken in: samples of one round are pairs
     processes: tuple[int, ...] = ()  # which replicate each sample comes from
+    cpu_per_wall: float | None = None  # processors kept busy, on average
     series: str | None = None  # "flat", "warming", "slowing", "no steady state"
 
 
@@ -158,6 +162,7 @@ class ColdStart:
     first_step_s: float | None = None  # first training step, compilation included
     first_inference_s: float | None = None
     compile_cache: Literal["cold", "warm", "none"] | None = None
+    beside_others: bool = False  # other workers ran meanwhile: an upper bound
 
 
 @dataclass(frozen=True)
@@ -206,14 +211,26 @@ class TrainingEquality:
 
 
 @dataclass(frozen=True)
-class Rank:
-    """A place in the ranking of one task; ratios are times over the fastest's."""
+class Standing:
+    """A place in the ranking of one task; ratios are times over the best's."""
 
     contestant: str
     median_s: float
     ratio: float
-    ratio_interval: tuple[float, float] | None
+    interval: tuple[float, float] | None  # of the ratio
     relation: Relation
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two contestants compared sample by sample, within the rounds they share: `ratio` is a's time over b's."""
+
+    a: str
+    b: str
+    ratio: float
+    interval: tuple[float, float] | None
+    outcome: Outcome  # what a is to b
+    blocks: int  # rounds, or processes, that were paired
 
 
 @dataclass(frozen=True)
@@ -222,26 +239,33 @@ class TaskVerdict:
 
     task: Task
     batch_size: int
-    ranking: tuple[Rank, ...]  # fastest first; only contestants proven equal
+    ranking: tuple[Standing, ...]  # fastest first; only contestants proven equal
     winner: str | None  # None while the first is not separated from the second
-    statement: str
+    text: str  # the same in a sentence
+    smallest_difference: float | None = None  # relative difference that can be told from chance (A/A)
+    pairs: tuple[Pair, ...] = ()
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to take, and why."""
+    """What to take for a purpose, and why."""
 
+    purpose: str  # overall, training, latency, throughput, cold start, memory, code size
     contestant: str | None
     statement: str
     reasons: tuple[str, ...] = ()
+    would_change: str | None = None  # what would make it another
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the measurements say."""
+    """What the measurements say; `withheld` when they cannot say anything."""
 
+    status: Literal["given", "withheld"] = "given"
+    reason: str | None = None  # why it is withheld
     tasks: tuple[TaskVerdict, ...] = ()
-    recommendation: Recommendation | None = None
+    recommendation: Recommendation | None = None  # overall
+    recommendations: tuple[Recommendation, ...] = ()  # by purpose
     notes: tuple[str, ...] = ()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from assay.show import words
-from assay.show.facts import ColdStart, Comparison, Measurement, Proof, Rank, WrittenCode
+from assay.show.facts import ColdStart, Comparison, Measurement, Proof, Recommendation, Standing, WrittenCode
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _timed_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[C
     for _, batch_size, task in kinds:
         found = [m for m in comparison.measurements if (m.task, m.batch_size) == (task, batch_size)]
         found = [m for m in found if m.contestant in equal]
-        times = [m.median_s for m in found if m.median_s is not None and m.status == "measured"]
+        times = [m.median_s for m in found if m.median_s is not None and m.status == "ok"]
         unit, factor = words.unit_for(times)
         heading = "train step" if task == "train" else "inference"
         meaning = (
@@ -128,12 +128,12 @@ def _timed_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[C
         yield column, {m.contestant: _timed_cell(m, min(times, default=0.0), factor, ranks) for m in found}
 
 
-def _timed_cell(m: Measurement, fastest: float, factor: float, ranks: Mapping[str, Rank]) -> Cell:
-    if m.status != "measured" or m.median_s is None:
+def _timed_cell(m: Measurement, fastest: float, factor: float, ranks: Mapping[str, Standing]) -> Cell:
+    if m.status != "ok" or m.median_s is None:
         return Cell(note=m.reason or "")
     rank = ranks.get(m.contestant)
     ratio = rank.ratio if rank else m.median_s / fastest if fastest else None
-    best = rank.relation == "fastest" if rank else m.median_s == fastest
+    best = rank.relation == "best" if rank else m.median_s == fastest
     return Cell(
         words.three_digits(m.median_s / factor),
         m.median_s,
@@ -230,7 +230,7 @@ def _problems_of_contestant(comparison: Comparison, name: str, proof: Proof | No
         return
     told: dict[str, list[str]] = {}
     for m in comparison.measurements:
-        if m.contestant == name and m.status != "measured":
+        if m.contestant == name and m.status != "ok":
             told.setdefault(m.reason or "no reason given", []).append(words.task_name(m.task, m.batch_size))
     for reason, tasks in told.items():
         yield Problem(name, f"not measured ({'; '.join(tasks)}): {reason}")
@@ -254,6 +254,11 @@ def _first_divergence(proof: Proof) -> str:
         return ""
     place = f"{found.file}:{found.line}" if found.file and found.line else found.node
     return f"first at {place} ({found.operator})" + (f": {found.source.strip()}" if found.source else "")
+
+
+def reasons_of(found: Recommendation) -> tuple[str, ...]:
+    """The reasons of a recommendation, and what would change it."""
+    return (*found.reasons, f"What would change it: {found.would_change}") if found.would_change else found.reasons
 
 
 def summary_of_training(comparison: Comparison) -> str:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from assay.show import words
 from assay.show.facts import Comparison, Environment
-from assay.show.table import Cell, Column, Problem, Row, Table, problems_of, summary_of_training, table_of
+from assay.show.table import Cell, Column, Problem, Row, Table, problems_of, reasons_of, summary_of_training, table_of
 
 BAR_WIDTH = 8
 STYLES = {"equal": "green", "different": "bold red", "not-run": "yellow"}
@@ -276,17 +276,25 @@ def trust(comparison: Comparison) -> str:
 
 def _verdict(comparison: Comparison, signs: Signs) -> Iterable[RenderableType]:
     verdict = comparison.verdict
+    if verdict.status == "withheld":
+        yield Text(f"\nNo verdict: {_safe(verdict.reason or 'no reason given', signs)}", style="bold yellow")
+        return
     if verdict.tasks:
         yield Text("\nFastest", style="bold")
     for task in verdict.tasks:
         name = words.task_name(task.task, task.batch_size)
-        yield _item(signs.bullet, name[0].upper() + name[1:], task.statement, signs)
-    found = verdict.recommendation
-    if found is None:
-        return
-    yield Text.assemble(("\nRecommendation  ", "bold"), (_safe(found.statement, signs), "bold green"))
-    for reason in found.reasons:
-        yield _item(signs.bullet, "", reason, signs)
+        yield _item(signs.bullet, name[0].upper() + name[1:], task.text, signs)
+    if verdict.recommendation:
+        yield Text.assemble(
+            ("\nRecommendation  ", "bold"), (_safe(verdict.recommendation.statement, signs), "bold green")
+        )
+        for reason in reasons_of(verdict.recommendation):
+            yield _item(signs.bullet, "", reason, signs)
+    elif verdict.recommendations:
+        yield Text("\nRecommendations", style="bold")
+    for found in () if verdict.recommendation else verdict.recommendations:
+        purpose = found.purpose[:1].upper() + found.purpose[1:]
+        yield _item(signs.bullet, purpose, " ".join((found.statement, *reasons_of(found))), signs)
 
 
 def _problem(problem: Problem, signs: Signs) -> RenderableType:
