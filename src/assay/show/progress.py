@@ -181,7 +181,7 @@ class Progress:
             kinds = sorted({kind for line in self._lines.values() for kind in line.times}, key=_kind_order)
             headings = ["proof", *(f"{'train' if task == 'train' else 'infer'} {size:,}" for task, size in kinds)]
             rows = [(name, line, self._figures(line, kinds)) for name, line in self._lines.items()]
-            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", expand=True)
             table.add_column("contestant", no_wrap=True, min_width=max(map(len, self._lines), default=0))
             for i, heading in enumerate(headings):
                 width = max([len(heading), *(figures[i].cell_len for _, _, figures in rows)])
