@@ -112,5 +112,7 @@ def _require_classes(logits: np.ndarray, targets: np.ndarray) -> None:
 def _require_same(values: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both as flat float64: (n, 1) and (n,) mean the same here."""
     if values.size != targets.size or not targets.size:
-        raise DataError(f"{values.shape} predictions for {targets.shape} targets: there must be one for each, and at least one")
+        raise DataError(
+            f"{values.shape} predictions for {targets.shape} targets: there must be one for each, and at least one"
+        )
     return values.astype(np.float64).ravel(), targets.astype(np.float64).ravel()

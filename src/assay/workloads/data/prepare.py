@@ -1,13 +1,16 @@
 """How the files beside this module were made. Not needed to use them.
 
     python -m assay.workloads.data.prepare digits            # needs scikit-learn
-    python -m assay.workloads.data.prepare vowels FOLDER     # FOLDER holds JapaneseVowels_TRAIN.ts and …_TEST.ts of aeon
+    python -m assay.workloads.data.prepare vowels FOLDER     # with JapaneseVowels_TRAIN.ts and …_TEST.ts of aeon
     python -m assay.workloads.data.prepare topics            # needs Python 3.11.7, whose help topics are the ones kept
+
+The arrays and texts are the same on every machine; the compressed bytes depend on the version of zlib.
 """
 
 from __future__ import annotations
 
 import gzip
+import importlib
 import io
 import json
 import re
@@ -27,14 +30,12 @@ _TYPOGRAPHY = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "�
 
 def digits_file() -> bytes:
     """scikit-learn's digits: images uint8 (1797, 8, 8) from 0 to 16, labels uint8 (1797,)."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
+    bunch = importlib.import_module("sklearn.datasets").load_digits()
     return _npz(images=bunch.images.astype(np.uint8), labels=bunch.target.astype(np.uint8))
 
 
 def vowels_file(folder: Path) -> bytes:
-    """All frames in a row as whole millionths (the published decimals have six places), with each utterance's length."""
+    """All frames in a row as whole millionths (six decimals are published), with the length of each utterance."""
     utterances, speakers, in_training = [], [], []
     for part in ("TRAIN", "TEST"):
         for line in (folder / f"JapaneseVowels_{part}.ts").read_text("utf-8").splitlines():
@@ -97,11 +98,12 @@ def _in_vocabulary(text: str) -> str:
 
 def _npz(**arrays: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
 def main(arguments: Iterable[str]) -> None:
+    """Writes one of the files."""
     match list(arguments):
         case ["digits"]:
             (FILES / "digits.npz").write_bytes(digits_file())

@@ -26,9 +26,9 @@ def vowels() -> Dataset:
     return Dataset(
         Split((series[in_training],), speakers[in_training]),
         Split((series[~in_training],), speakers[~in_training]),
-        description="640 utterances of Japanese /ae/ by nine men, 12 cepstrum coefficients over 7 to 29 steps; who speaks?",
+        description="640 utterances of Japanese /ae/ by nine men, 12 coefficients over 7 to 29 steps; who speaks?",
         source="Japanese Vowels, as in the UEA archive and aeon; https://doi.org/10.24432/C5NS47",
         licence="CC BY 4.0",
-        citation="M. Kudo, J. Toyama, M. Shimbo (1999). Multidimensional curve classification using passing-through regions. "
-        "Pattern Recognition Letters 20 (11-13), 1103-1111. https://doi.org/10.24432/C5NS47",
+        citation="M. Kudo, J. Toyama, M. Shimbo (1999). Multidimensional curve classification using "
+        "passing-through regions. Pattern Recognition Letters 20 (11-13), 1103-1111. https://doi.org/10.24432/C5NS47",
     )

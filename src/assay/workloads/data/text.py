@@ -50,9 +50,7 @@ def decode(indices: np.ndarray) -> str:
     """Indices → text; the inverse of `encode`. Raises DataError for an index outside 0 … 95."""
     flat = np.asarray(indices).ravel()
     if flat.size and not 0 <= flat.min() <= flat.max() < len(VOCABULARY):
-        raise DataError(
-            f"indices run from {flat.min()} to {flat.max()}: the vocabulary has 0 to {len(VOCABULARY) - 1}"
-        )
+        raise DataError(f"indices run from {flat.min()} to {flat.max()}: the vocabulary has 0 to {len(VOCABULARY) - 1}")
     return "".join(VOCABULARY[index] for index in flat.tolist())
 
 
