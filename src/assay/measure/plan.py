@@ -78,11 +78,11 @@ class Proving:
 
 @dataclass(frozen=True)
 class ProofResult:
-    """What a contestant computed. `errors` tells, by stage, what it could not (open, outputs, gradients, steps, dropout).
+    """What a contestant computed. `errors` has, by stage, what it could not: open, outputs, gradients, steps, dropout.
 
     `arrays` is an .npz file with native paths: `initial/<path>`, `output/<i>`, `loss`, `gradient/<path>`,
-    `input_gradient/<i>`, `gradient_state/<path>` (statistics moved by the gradients), `losses`, `state/<path>` (after the
-    steps), `dropout/<i>/trained`, `dropout/<i>/evaluated`. A stage that failed left no arrays.
+    `input_gradient/<i>`, `gradient_state/<path>` (statistics moved by the gradients), `losses`, `state/<path>` (after
+    the steps), `dropout/<i>/trained`, `dropout/<i>/evaluated`. A stage that failed left no arrays.
     """
 
     contestant: Contestant
@@ -101,7 +101,7 @@ class Later(Enum):
 LATER = Later.LATER
 
 # None: equal. A text: why it is not. LATER: call again after the next proof.
-ProveCallback = Callable[[Contestant, ProofResult], "str | None | Later"]
+ProveCallback = Callable[[Contestant, ProofResult], "str | Later | None"]
 
 
 @dataclass(frozen=True)

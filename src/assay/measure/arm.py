@@ -1,0 +1,41 @@
+"""What the manager knows about a contestant while a run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from assay.frameworks.base import Contestant
+from assay.measure.plan import Entry
+from assay.measure.process import WorkerProcess
+
+
+@dataclass
+class Arm:
+    """One contestant. `worker` is the process that is timed."""
+
+    entry: Entry
+    worker: WorkerProcess | None = None
+    process: int = 0  # which replicate `worker` is
+    proven: bool = False
+    prepared: bool = False  # the first calls of every task have been made
+    reason: str | None = None  # why it is out
+    seconds: dict[str, float] = field(default_factory=dict)  # task → seconds of a warm call
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @property
+    def contestant(self) -> Contestant:
+        return self.entry.contestant
+
+    def settled(self, timed: bool) -> bool:
+        """True if the background has nothing left to do for it."""
+        return self.reason is not None or (self.proven and (self.prepared or not timed))
+
+
+# How a stage says that a contestant is out: which one, at what stage, and why.
+Fail = Callable[[Arm, str, str], None]
+# How a stage says where a contestant is: its name, the state, a detail.
+TellState = Callable[[str, str, str], None]

@@ -1,0 +1,322 @@
+"""What was measured: every raw sample and everything around it, as frozen data and as a file that is never lost.
+
+The file is JSON lines. Each line is written whole, with one system call, the moment its fact is known, so that a
+manager that is killed loses at most the sample in flight. `read_record` turns the lines back into the `Record` that
+`measure` returned; a last line that was cut off is left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from assay.errors import DataError, OutputError
+from assay.measure.environment import Environment
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Header:
+    """What was asked for."""
+
+    format: int
+    assay: str
+    started: str  # ISO 8601 with time zone
+    contestants: tuple[str, ...]
+    tasks: tuple[tuple[str, int], ...]  # kind, batch size
+    twin_of: str  # the contestant that is measured twice
+    threads: int
+    seed: int
+    proving: bool
+    effort: Mapping[str, Any]  # the fields of `Effort`, its label and whether it is indicative
+    constants: Mapping[str, Any]  # of train.py, while timed
+
+
+@dataclass(frozen=True)
+class Proved:
+    """The outcome of a contestant's proof: equal, different or not-run."""
+
+    contestant: str
+    status: str
+    reason: str | None
+    arrays: str | None = None
+    errors: Mapping[str, str] = field(default_factory=dict)
+    dropout: tuple[tuple[str, float], ...] = ()
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Cold:
+    """The start of a fresh process. Pauses that we made are subtracted.
+
+    `beside`: another worker ran meanwhile, so that the wall times are upper bounds; CPU times hardly suffer.
+    """
+
+    contestant: str
+    process: int
+    import_s: float
+    import_cpu_s: float
+    build_s: float
+    build_cpu_s: float
+    base_bytes: int | None  # in RAM after the import
+    beside: bool
+
+
+@dataclass(frozen=True)
+class FirstCalls:
+    """The first three calls of a task in a fresh process; the first one compiles."""
+
+    contestant: str
+    process: int
+    task: str
+    batch_size: int
+    wall_s: tuple[float, ...]
+    cpu_s: tuple[float, ...]
+    compiles: tuple[int, ...]
+    peak_bytes: int  # the most memory in RAM during these calls
+    peak_is_of_the_task: bool  # False: the mark could not be reset, it is that of the process so far
+    beside: bool
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """Single calls before the samples, and what they look like: flat, warming, slowing or no steady state."""
+
+    contestant: str
+    process: int
+    task: str
+    batch_size: int
+    times_s: tuple[float, ...]
+    compiles: int
+    series: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`calls` calls timed together. Samples with the same block were taken in the same round of the same task."""
+
+    contestant: str
+    twin: bool  # the second arm of the contestant that is measured twice
+    process: int
+    task: str
+    batch_size: int
+    wave: int
+    round: int
+    block: int
+    position: int  # in the round's order
+    calls: int
+    wall_ns: int
+    cpu_ns: int
+    switches: int  # involuntary context switches
+    steal_ticks: int | None
+    compiles: int
+    began_ns: int  # monotonic clock
+    void: str | None = None  # why the sample does not count
+
+    @property
+    def seconds(self) -> float:
+        """Per call."""
+        return self.wall_ns / self.calls / 1e9
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Float32 outputs of the timed process for the proof's inputs, with its starting weights; its state's health."""
+
+    contestant: str
+    process: int
+    arrays: str
+    not_finite: int
+    subnormal: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Something that the protocol left open and how it was decided."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A contestant that is out, and why."""
+
+    contestant: str
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class End:
+    """The last line of a run that ended by itself or by Ctrl-C."""
+
+    seconds: float
+    interrupted: bool
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One contestant at one task. Times are per call; `samples_s` are the means of each sample's calls.
+
+    `interval_s` is an order-statistic interval of the median (at least 95 % where there are 6 samples or more, else the
+    range): it tells of this process only, which is why `label` says "indicative".
+    """
+
+    contestant: str
+    task: str
+    batch_size: int
+    status: str  # ok, failed or not-run
+    reason: str | None = None
+    label: str = ""
+    samples_s: tuple[float, ...] = ()
+    blocks: tuple[int, ...] = ()  # of each sample
+    processes: tuple[int, ...] = ()  # of each sample
+    calls: tuple[int, ...] = ()  # of each sample
+    median_s: float | None = None
+    interval_s: tuple[float, float] | None = None
+    samples_per_s: float | None = None  # examples, not calls
+    first_call_s: float | None = None
+    second_call_s: float | None = None
+    third_call_s: float | None = None
+    peak_memory_bytes: int | None = None  # above what the import took
+    cpu_per_wall: float | None = None  # CPUs kept busy, on average
+    series: str | None = None
+    void_samples: int = 0
+
+
+@dataclass(frozen=True)
+class Record:
+    """Everything known about one run."""
+
+    header: Header
+    environment: Environment
+    proofs: tuple[Proved, ...] = ()
+    colds: tuple[Cold, ...] = ()
+    first_calls: tuple[FirstCalls, ...] = ()
+    warmups: tuple[Warmup, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    outputs: tuple[Outputs, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    end: End | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """True if the run did not come to its end: Ctrl-C, or a manager that was killed."""
+        return self.end is None or self.end.interrupted
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """One for every contestant and task of the plan, failed and missing ones included."""
+        from assay.measure.summary import measurements
+
+        return measurements(self)
+
+
+# Line kind → class, and the field of Record that collects it (None: a single one).
+_KINDS: dict[str, tuple[type, str | None]] = {
+    "header": (Header, None),
+    "environment": (Environment, None),
+    "proof": (Proved, "proofs"),
+    "cold": (Cold, "colds"),
+    "first": (FirstCalls, "first_calls"),
+    "warmup": (Warmup, "warmups"),
+    "sample": (Sample, "samples"),
+    "outputs": (Outputs, "outputs"),
+    "decision": (Decision, "decisions"),
+    "failure": (Failure, "failures"),
+    "end": (End, None),
+}
+_KIND_OF = {kind_class: kind for kind, (kind_class, _) in _KINDS.items()}
+
+Fact = TypeVar("Fact")
+
+
+class RecordFile:
+    """Appends facts to a new record file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        except FileExistsError as error:
+            raise OutputError(
+                f"{path} exists already: a record is never written over; choose another folder"
+            ) from error
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def write(self, fact: Fact) -> Fact:
+        """Writes one fact, whole, at once; OutputError if the disk refuses."""
+        line = json.dumps({"kind": _KIND_OF[type(fact)], **_plain(fact)}, allow_nan=False).encode() + b"\n"
+        size = os.fstat(self._file).st_size
+        try:
+            written = os.write(self._file, line)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {self.path}: {error.strerror or error}; what came before is kept"
+            ) from error
+        if written != len(line):
+            os.ftruncate(self._file, size)
+            raise OutputError(f"cannot write {self.path}: the disk is full; what came before is kept")
+        return fact
+
+    def record(self) -> Record:
+        """The record as far as it has come: what is in the file, so that there is one truth."""
+        return read_record(self.path)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def read_record(path: str | Path) -> Record:
+    """The record in a file that `measure` wrote, whether it came to its end or was cut off."""
+    path = Path(path)
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    facts = []
+    for number, line in enumerate(lines[:-1], 1):  # what follows the last newline was cut off, or is nothing
+        try:
+            facts.append(_fact(json.loads(line)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}, line {number}: not a record of assay ({error})") from error
+    return _assemble(facts, path)
+
+
+def _fact(line: dict[str, Any]) -> Any:
+    kind_class, _ = _KINDS[line.pop("kind")]
+    return kind_class(**{name: _frozen(value) for name, value in line.items()})
+
+
+def _assemble(facts: list[Any], path: Path) -> Record:
+    single = {type(fact): fact for fact in facts}
+    if Header not in single or Environment not in single:
+        raise DataError(f"{path} does not begin like a record of assay: it has no header and environment")
+    if single[Header].format != FORMAT:
+        raise DataError(f"{path} has record format {single[Header].format}; this assay reads {FORMAT}")
+    many: dict[str, Any] = {
+        collected: tuple(fact for fact in facts if type(fact) is kind_class)
+        for kind_class, collected in _KINDS.values()
+        if collected is not None
+    }
+    return Record(single[Header], single[Environment], **many, end=single.get(End))
+
+
+def _plain(fact: Any) -> dict[str, Any]:
+    return {item.name: getattr(fact, item.name) for item in dataclasses.fields(fact)}
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as they come from JSON, as the tuples they were."""
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    return value

@@ -1,0 +1,148 @@
+"""The timing itself: rounds in which every arm is sampled once, in an order drawn from Latin squares."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assay.errors import WorkerError
+from assay.measure import events
+from assay.measure.arm import Arm, Fail
+from assay.measure.calibrate import Calls, choose_calls, classify, level
+from assay.measure.crew import Crew
+from assay.measure.order import orders
+from assay.measure.plan import Plan, Task
+from assay.measure.record import Decision, RecordFile, Sample, Warmup
+
+_RUN_IN = 0.01  # seconds of untimed calls before each sample
+_ATTEMPTS = 2  # at a sample, if something was compiled during the first
+
+
+@dataclass(frozen=True)
+class Slot:
+    """An arm's place in a round: the contestant, or its twin (the same contestant once more)."""
+
+    arm: Arm
+    twin: bool
+
+
+class Rounds:
+    """Times waves of arms. Waves, rounds and blocks are numbered through the run."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        crew: Crew,
+        file: RecordFile,
+        tell: Callable[[events.Event], None],
+        draw: random.Random,
+        fail: Fail,
+    ) -> None:
+        self._plan = plan
+        self._crew = crew
+        self._file = file
+        self._tell = tell
+        self._draw = draw
+        self._fail = fail
+        self._wave = 0
+        self._block = 0
+        self._done = 0
+        self._expected = 0
+
+    def run(self, arms: Sequence[Arm]) -> None:
+        """One wave: warm-up where it is needed, then rounds of every task, while nothing else of ours runs."""
+        workers = [arm.worker for arm in arms if arm.worker is not None]
+        with self._crew.still(except_for=workers):
+            for arm in arms:
+                self._warm(arm)
+            alive = [arm for arm in arms if arm.reason is None]
+            if alive:
+                for arm in alive:
+                    self._tell(events.StateChanged(arm.name, events.TIMING))
+                self._rounds(alive)
+        self._wave += 1
+
+    def _warm(self, arm: Arm) -> None:
+        effort = self._plan.effort
+        for task in self._plan.tasks:
+            if str(task) in arm.seconds or arm.reason is not None:
+                continue
+            self._tell(events.StateChanged(arm.name, events.WARMING, str(task)))
+            calls, seconds = effort.warmup_calls, effort.warmup_seconds
+            reply = self._ask(arm, "warm", task, calls=calls, seconds=seconds)
+            if reply is not None:
+                times = tuple(nanoseconds / 1e9 for nanoseconds in reply["times_ns"])
+                arm.seconds[str(task)] = level(times)
+                shape = classify(times)
+                self._file.write(
+                    Warmup(arm.name, arm.process, task.kind, task.batch_size, times, reply["compiles"], shape)
+                )
+
+    def _rounds(self, arms: Sequence[Arm]) -> None:
+        chosen = {task: self._choose(task, arms) for task in self._plan.tasks}
+        slots = [Slot(arm, False) for arm in arms]
+        twin_of = next((arm for arm in arms if arm.name == self._plan.twin_of), arms[0])
+        slots.append(Slot(twin_of, True))
+        self._expected = self._done + sum(c.rounds[slot.arm.name] for c in chosen.values() for slot in slots)
+        rows = {task: orders(slots, self._draw) for task in self._plan.tasks}
+        for number in range(self._plan.effort.rounds):
+            for task in self._draw.sample(self._plan.tasks, len(self._plan.tasks)):
+                self._round(number, task, next(rows[task]), chosen[task])
+
+    def _choose(self, task: Task, arms: Sequence[Arm]) -> Calls:
+        chosen = choose_calls(str(task), {arm.name: arm.seconds[str(task)] for arm in arms}, self._plan.effort)
+        for reason in chosen.reasons:
+            self._file.write(Decision(f"wave {self._wave}, {reason}"))
+        return chosen
+
+    def _round(self, number: int, task: Task, order: Sequence[Slot], chosen: Calls) -> None:
+        """One block: every arm that takes part in this round once."""
+        present = [slot for slot in order if number < chosen.rounds[slot.arm.name]]
+        for position, slot in enumerate(present):
+            for _ in range(_ATTEMPTS):
+                if slot.arm.reason is not None:
+                    break
+                sample = self._sample(number, task, position, slot, chosen.calls[slot.arm.name])
+                if sample is None or sample.void is None:
+                    break
+        self._block += 1
+
+    def _sample(self, number: int, task: Task, position: int, slot: Slot, calls: int) -> Sample | None:
+        reply = self._ask(slot.arm, "sample", task, calls=calls, run_in=_RUN_IN, start=number * calls)
+        if reply is None:
+            return None
+        sample = Sample(
+            contestant=slot.arm.name,
+            twin=slot.twin,
+            process=slot.arm.process,
+            task=task.kind,
+            batch_size=task.batch_size,
+            wave=self._wave,
+            round=number,
+            block=self._block,
+            position=position,
+            calls=calls,
+            wall_ns=reply["wall_ns"],
+            cpu_ns=reply["cpu_ns"],
+            switches=reply["switches"],
+            steal_ticks=reply["steal_ticks"],
+            compiles=reply["compiles"],
+            began_ns=reply["began_ns"],
+            void="something was compiled while it was timed" if reply["compiles"] else None,
+        )
+        self._file.write(sample)
+        self._done += sample.void is None
+        self._tell(events.SampleTaken(sample, self._done, max(self._expected, self._done)))
+        return sample
+
+    def _ask(self, arm: Arm, name: str, task: Task, **fields: Any) -> Mapping[str, Any] | None:
+        """A request to a worker while all others are still; None, and the arm is out, if it fails."""
+        if arm.worker is None:
+            return None
+        try:
+            return self._crew.call(arm.worker, name, self._plan.effort.limits.call, task=str(task), **fields)
+        except WorkerError as error:
+            self._fail(arm, "timing", str(error))
+            return None

@@ -1,0 +1,173 @@
+"""What a worker does when asked: each public method of `Service` is a request. Runs in the worker.
+
+A request's fields are the method's keyword arguments; what it returns is the reply. Only `open` and what follows need
+the framework; all of them work on one session at a time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.errors import DataError, WorkerError
+from assay.frameworks.base import Session
+from assay.measure import clock, host, proving, training
+from assay.measure.arrays import batches_of, load_data, save_arrays
+from assay.measure.plan import TRAIN
+
+Reply = dict[str, Any]
+Progress = Callable[[Mapping[str, Any]], None]
+
+
+class Service:
+    """The requests that a worker answers. `where` is the session's class as `module:Class`."""
+
+    def __init__(self, where: str, progress: Progress, stop_asked: Callable[[], bool]) -> None:
+        self._where = where
+        self._progress = progress
+        self._stop_asked = stop_asked
+        self._class: type[Session] | None = None
+        self._session: Session | None = None
+        self._initial: dict[str, np.ndarray] = {}
+        self._batches: dict[str, list[clock.Batch]] = {}
+
+    @property
+    def session(self) -> Session:
+        if self._session is None:
+            raise WorkerError("no package is open in this worker: the request 'open' has to come first")
+        return self._session
+
+    def load(self) -> Reply:
+        """Imports the framework, timed."""
+        module, _, name = self._where.partition(":")
+        before = host.resident_bytes()
+        cpu, began = time.process_time_ns(), time.perf_counter_ns()
+        self._class = getattr(importlib.import_module(module), name)
+        ended = time.perf_counter_ns()
+        return {
+            "began_ns": began,
+            "ended_ns": ended,
+            "cpu_ns": time.process_time_ns() - cpu,
+            "resident_before_bytes": before,
+            "resident_bytes": host.resident_bytes(),
+        }
+
+    def open(self, folder: str, mode: str, dtype: str) -> Reply:
+        """Imports the package's code and builds its model with its weights, timed."""
+        self._require_class()
+        self._session, self._batches = None, {}
+        cpu, began = time.process_time_ns(), time.perf_counter_ns()
+        self._session = self._make(folder, mode, dtype)
+        ended = time.perf_counter_ns()
+        cpu = time.process_time_ns() - cpu
+        self._initial = self._session.state()
+        return {"began_ns": began, "ended_ns": ended, "cpu_ns": cpu, "parameters": len(self._initial)}
+
+    def prove(self, folder: str, mode: str, dtype: str, save: str, **spec: Any) -> Reply:
+        """Everything that the prove stage compares, in a session of its own; see `proving.run`."""
+        self._require_class()
+        self._session, self._batches = None, {}
+        started = time.perf_counter()
+        reply = proving.run(lambda: self._make(folder, mode, dtype), Path(save), **spec)
+        return reply | {"seconds": time.perf_counter() - started}
+
+    def place(self, data: str, tasks: list[tuple[str, int]], count: int, constants: Mapping[str, Any]) -> Reply:
+        """Puts `count` distinct batches of each task on the device, and makes the optimizer."""
+        arrays = load_data(Path(data))
+        for kind, size in tasks:
+            placed = []
+            for inputs, targets in batches_of(arrays, kind, size, count):
+                on_device = self.session.place([*inputs, targets] if targets is not None else inputs)
+                placed.append((on_device[: len(inputs)], on_device[-1] if targets is not None else None))
+            self._batches[f"{kind}/{size}"] = placed
+        if any(kind == TRAIN for kind, _ in tasks):
+            self.session.begin_training(constants)
+        return {"tasks": sorted(self._batches)}
+
+    def first(self, task: str) -> Reply:
+        """The first three calls of a task, each timed with everything around it: the first one compiles."""
+        call, _, batches = self._task(task)
+        exact = host.reset_high_water()
+        calls = []
+        for index in range(3):
+            inputs, targets = batches[index % len(batches)]
+            calls.append(
+                clock.timed(self.session, partial(clock.run, self.session, call, True, [(inputs, targets)], 1))
+            )
+        return {"calls": calls, "high_water_bytes": host.high_water_bytes(), "high_water_is_of_the_task": exact}
+
+    def warm(self, task: str, calls: int, seconds: float) -> Reply:
+        """Single calls until the task is warm: at least `calls`, or as many as fit into `seconds`."""
+        call, each, batches = self._task(task)
+        return clock.series(self.session, call, each, batches, calls, seconds)
+
+    def sample(self, task: str, calls: int, run_in: float, start: int) -> Reply:
+        """One timed sample; rotation begins with batch `start`, the same for all arms of a round."""
+        call, each, batches = self._task(task)
+        start %= len(batches)
+        return clock.sample(self.session, call, each, batches[start:] + batches[:start], calls, run_in)
+
+    def outputs(self, arrays: str, save: str) -> Reply:
+        """The timed session's own outputs, with the weights that it started from."""
+        with np.load(arrays, allow_pickle=False) as file:
+            inputs = proving.numbered(file, "inputs_")
+        found = self._health()
+        self.session.set_state(self._initial)
+        outputs = self.session.numpy(self.session.predict(self.session.place(inputs)))
+        save_arrays(Path(save), {f"output/{index}": array for index, array in enumerate(outputs)})
+        return found
+
+    def train(self, **spec: Any) -> Reply:
+        """Trains on real data in a given order; see `training.run`."""
+        return training.run(self.session, self._progress, self._stop_asked, **spec)
+
+    def predict(self, data: str, split: str, batch_size: int, save: str) -> Reply:
+        """The model's outputs for a whole split of a data file, in evaluation."""
+        return training.predict(self.session, Path(data), split, batch_size, Path(save))
+
+    def state(self, save: str) -> Reply:
+        """Parameters and statistics as they are now, by native path."""
+        save_arrays(Path(save), self.session.state())
+        return {}
+
+    def memory(self) -> Reply:
+        return {"resident_bytes": host.resident_bytes(), "high_water_bytes": host.high_water_bytes()}
+
+    def facts(self) -> Reply:
+        """What this process is, for the record."""
+        return {
+            "pid": os.getpid(),
+            "python": sys.version.split()[0],
+            "cpus": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
+        }
+
+    def _health(self) -> Reply:
+        """How many numbers of the state became infinite or subnormal while it was timed: both change the speed."""
+        infinite = subnormal = 0
+        for array in self.session.state().values():
+            if array.dtype.kind == "f":
+                infinite += int(array.size - np.isfinite(array).sum())
+                subnormal += int(((array != 0) & (np.abs(array) < np.finfo(array.dtype).tiny)).sum())
+        return {"not_finite": infinite, "subnormal": subnormal}
+
+    def _make(self, folder: str, mode: str, dtype: str) -> Session:
+        assert self._class is not None
+        return self._class(Path(folder), mode, dtype)
+
+    def _require_class(self) -> None:
+        if self._class is None:
+            self.load()
+
+    def _task(self, task: str) -> tuple[Callable[..., Any], bool, list[clock.Batch]]:
+        if task not in self._batches:
+            raise DataError(f"no batches are placed for {task!r}: the request 'place' has to come first")
+        call, each = (clock.training if task.startswith(TRAIN) else clock.inference)(self.session)
+        return call, each, self._batches[task]

@@ -1,0 +1,72 @@
+"""Training a written package on real data in a given order, and predicting with it. Runs in the worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay.errors import DataError
+from assay.frameworks.base import Session
+from assay.measure.arrays import load_data, save_arrays, split_of
+
+_PROGRESS_SECONDS = 0.2
+
+
+def run(
+    session: Session,
+    progress: Callable[[Mapping[str, Any]], None],
+    stop_asked: Callable[[], bool],
+    data: str,
+    order: str,
+    constants: Mapping[str, Any],
+    dropout: bool,
+    save: str,
+    checkpoint_seconds: float,
+) -> dict[str, Any]:
+    """One optimizer step per row of `order`, an .npz file with `rows`: int (steps, batch) indices of training examples.
+
+    Progress is told about five times a second. The state is saved at the end, every `checkpoint_seconds` on the way,
+    and when asked to stop, so that what was learnt is kept.
+    """
+    inputs, targets = split_of(load_data(Path(data)), "train")
+    if targets is None:
+        raise DataError("the data has no train_targets: there is nothing to train on")
+    with np.load(order, allow_pickle=False) as file:
+        rows = file["rows"]
+    session.set_dropout(dropout)
+    session.begin_training(constants)
+    losses: list[float] = []
+    started = told = saved = time.perf_counter()
+    stopped = False
+    for row in rows:
+        *placed, target = session.place([*(array[row] for array in inputs), targets[row]])
+        loss = session.train_step(tuple(placed), target)
+        losses.append(float(session.numpy(loss)[0]))
+        now = time.perf_counter()
+        if now - told >= _PROGRESS_SECONDS:
+            progress({"step": len(losses), "of": len(rows), "loss": losses[-1], "seconds": now - started})
+            told = now
+        if now - saved >= checkpoint_seconds:
+            save_arrays(Path(save), session.state())
+            saved = now
+        if stop_asked():
+            stopped = True
+            break
+    seconds = time.perf_counter() - started
+    save_arrays(Path(save), session.state())
+    return {"losses": losses, "seconds": seconds, "stopped": stopped}
+
+
+def predict(session: Session, data: Path, split: str, batch_size: int, save: Path) -> dict[str, Any]:
+    """Evaluation outputs of every example of a split, put together along the batch axis."""
+    inputs, _ = split_of(load_data(data), split)
+    parts: list[tuple[np.ndarray, ...]] = []
+    for start in range(0, len(inputs[0]), batch_size):
+        placed = session.place([array[start : start + batch_size] for array in inputs])
+        parts.append(session.numpy(session.predict(placed)))
+    save_arrays(save, {f"output/{i}": np.concatenate(arrays) for i, arrays in enumerate(zip(*parts, strict=True))})
+    return {"examples": len(inputs[0])}
