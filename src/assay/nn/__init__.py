@@ -81,7 +81,20 @@ from assay.nn.losses import (
     MeanAbsoluteError,
     MeanSquaredError,
 )
-from assay.nn.module import Input, Module, ModuleList, Parameter, Sequential, build, glorot, he, normal, ones, uniform, zeros
+from assay.nn.module import (
+    Input,
+    Module,
+    ModuleList,
+    Parameter,
+    Sequential,
+    build,
+    glorot,
+    he,
+    normal,
+    ones,
+    uniform,
+    zeros,
+)
 from assay.nn.optimizers import (
     SGD,
     Adam,

@@ -12,7 +12,18 @@ from typing import Any
 
 from assay.errors import ModelError, ShapeError
 from assay.nn import functional
-from assay.nn.module import Module, Parameter, constant, glorot, he, normal, ones, require_rank, require_size, zeros
+from assay.nn.module import (
+    Module,
+    Parameter,
+    constant,
+    glorot,
+    he,
+    normal,
+    ones,
+    require_rank,
+    require_size,
+    zeros,
+)
 from assay.nn.tensor import Dim, Tensor, matmul, tracer
 
 Size = int | Sequence[int]

@@ -15,7 +15,16 @@ import onnx_ir as ir
 from assay.errors import ModelError, ShapeError
 from assay.model import Model
 from assay.nn.optimizers import Training
-from assay.nn.tensor import OPSET, Dim, Tensor, Tracer, activate, deactivate, graph_input, tracer
+from assay.nn.tensor import (
+    OPSET,
+    Dim,
+    Tensor,
+    Tracer,
+    activate,
+    deactivate,
+    graph_input,
+    tracer,
+)
 
 Initializer = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 

@@ -156,7 +156,9 @@ class Session:
     def compile_count(self) -> int:
         if self._mode == "eager":
             return 0
-        from torch._dynamo.utils import counters  # imported by torch.compile itself; slow, so not at the top
+        from torch._dynamo.utils import (
+            counters,  # imported by torch.compile itself; slow, so not at the top
+        )
 
         return int(counters["stats"]["unique_graphs"])
 

@@ -1,0 +1,87 @@
+"""How PyTorch's people write a model: `nn.Module`, layers in the constructor, `forward`, `state_dict`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx_ir as ir
+
+from assay.model import Model
+from assay.write.body import Builder
+from assay.write.style import Style
+from assay.write.table import NativeWeight
+from assay.write.weights import Step
+
+_IMPORTS = {
+    r"\bmath\.": "import math",
+    r"\bPath\(": "from pathlib import Path",
+    r"\btorch\.": "import torch",
+    r"\bF\.": "import torch.nn.functional as F",
+    r"\bload_file\(": "from safetensors.torch import load_file",
+    r"\bTensor\b": "from torch import Tensor",
+    r"\bnn\.": "from torch import nn",
+}
+
+
+@dataclass
+class PyTorchStyle(Style):
+    """Classes of `nn.Module`."""
+
+    framework: str = "PyTorch"
+    has_sequential: bool = True
+    imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
+    reserved: frozenset[str] = frozenset(
+        {"forward", "train", "eval", "training", "parameters", "buffers", "modules", "children", "half", "float", "double", "to", "type", "T"}
+    )
+    local_file: str | None = str(Path(__file__).with_name("local.py"))
+    layers: frozenset[str] = frozenset({"Dropout", "MaxPool", "AveragePool"})
+
+    def class_line(self, name: str) -> str:
+        return f"class {name}(nn.Module):"
+
+    def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
+        listed = "".join(f", {name}: Tensor" for name in arguments)
+        result = "Tensor" if returns == 1 else f"tuple[{', '.join(['Tensor'] * returns)}]"
+        return f"def forward(self{listed}) -> {result}:"
+
+    def sequential(self, elements: list[str], name: str) -> tuple[str, list[str], str]:
+        return "nn.Sequential(", elements, ")"
+
+    def module_list(self, elements: list[str]) -> tuple[str, list[str], str]:
+        return "nn.ModuleList([", elements, "])"
+
+    def repeated(self, element: str, count: int, sequential: bool) -> str:
+        if sequential:
+            return f"nn.Sequential(*[{element} for _ in range({count})])"
+        return f"nn.ModuleList([{element} for _ in range({count})])"
+
+    def parameter(
+        self, builder: Builder, name: str, value: ir.Value, role: str, steps: tuple[Step, ...]
+    ) -> tuple[str, NativeWeight]:
+        assert value.const_value is not None
+        array = value.const_value.numpy()
+        for step in steps:
+            array = step.forward(array)
+        shape = ", ".join(str(size) for size in array.shape)
+        if role == "parameter":
+            return f"nn.Parameter(torch.zeros({shape}))", NativeWeight(name, value, steps)
+        dtype = {"int64": "torch.int64", "bool": "torch.bool", "int32": "torch.int32"}.get(str(array.dtype))
+        text = f"nn.Buffer(torch.zeros({shape}{f', dtype={dtype}' if dtype else ''}))"
+        return text, NativeWeight(name, value, steps)
+
+    def header(self, model: Model) -> str:
+        return f'"""{model.name} in PyTorch."""'
+
+    def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
+        return f'''\
+def load(weights: str | Path = Path(__file__).with_name("weights.safetensors")) -> {class_name}:
+    """The model with the weights of a safetensors file, in evaluation mode."""
+    model = {class_name}()
+    model.load_state_dict(load_file(weights))
+    return model.eval()
+'''
+
+
+STYLE = PyTorchStyle()

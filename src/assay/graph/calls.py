@@ -1,0 +1,288 @@
+"""From nodes to calls: what a person would write as one layer or one function.
+
+Most calls are one node. A product with a weight and the addition of its bias are one `Linear`; a recurrent operator takes
+the reshapes around it along. Weights that arrive as initializers become the call's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from assay.graph.layout import order_of, stored_axis, stored_shape
+from assay.model import Model, attributes_of, constant_of, scope_of, shape_of
+from assay.ops import operator
+
+Scope = tuple[tuple[str, int], ...]
+
+
+@dataclass(eq=False)
+class Call:
+    """One call to be written: a kind of operator, its data inputs and outputs, its own weights, its attributes."""
+
+    kind: str
+    nodes: tuple[ir.Node, ...]
+    inputs: tuple[ir.Value | None, ...]
+    outputs: tuple[ir.Value | None, ...]
+    scope: Scope
+    attributes: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, ir.Value] = field(default_factory=dict)
+    constants: dict[int, np.ndarray] = field(default_factory=dict)  # input slot → array known when writing
+    read: set[str] = field(default_factory=set)
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute's value; reading it is what tells that the rule takes it into account."""
+        self.read.add(name)
+        return self.attributes.get(name, default)
+
+    def unread(self) -> list[str]:
+        """The attributes and constant inputs that no rule has looked at."""
+        return [name for name in self.attributes if name not in self.read] + [
+            f"input {slot}" for slot in self.constants if f"input {slot}" not in self.read
+        ]
+
+    def constant(self, slot: int) -> np.ndarray | None:
+        """The array of an input that is known when writing (a shape, axes, a ratio), or None."""
+        self.read.add(f"input {slot}")
+        return self.constants.get(slot)
+
+    @property
+    def x(self) -> ir.Value:
+        """The first data input."""
+        first = self.inputs[0]
+        assert first is not None
+        return first
+
+    @property
+    def y(self) -> ir.Value:
+        """The first output."""
+        first = self.outputs[0]
+        assert first is not None
+        return first
+
+    def shape(self, slot: int = 0) -> tuple[int | str, ...]:
+        """The shape of an input in ONNX's order."""
+        value = self.inputs[slot]
+        assert value is not None
+        return shape_of(value)
+
+    def stored_axis(self, axis: int, value: ir.Value | None = None) -> int:
+        """Where the written code finds an ONNX axis of an input (the first unless given)."""
+        return stored_axis(value or self.x, axis)
+
+    def stored_shape(self, value: ir.Value | None = None) -> tuple[int | str, ...]:
+        """The shape that the written code sees of an input (the first unless given)."""
+        return stored_shape(value or self.x)
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the first input is stored channels-last."""
+        return order_of(self.x) != tuple(range(len(shape_of(self.x))))
+
+    @property
+    def spatial_rank(self) -> int:
+        return len(self.shape()) - 2
+
+
+# What a person would call the inputs of some operators.
+_HINTS = {"Attention": ("query", "key", "value")}
+
+# What rules read of a scalar or shape input instead of taking it as data.
+_PARAMETRIC = {
+    "Reshape": (1,),
+    "Unsqueeze": (1,),
+    "Squeeze": (1,),
+    "Slice": (1, 2, 3, 4),
+    "Pad": (1, 2, 3),
+    "Split": (1,),
+    "Expand": (1,),
+    "Tile": (1,),
+    "Dropout": (1, 2),
+    "Clip": (1, 2),
+    **{f"Reduce{name}": (1,) for name in ("Mean", "Sum", "Max", "Min", "Prod", "L1", "L2")},
+}
+
+
+def calls_of(model: Model) -> list[Call]:
+    """The calls of a model in the graph's order."""
+    absorbed: set[int] = set()
+    found: list[Call] = []
+    for node in model.graph:
+        if id(node) in absorbed or node.op_type == "Constant":
+            continue
+        for value, hint in zip(node.inputs, _HINTS.get(node.op_type, ()), strict=False):
+            if value is not None:
+                value.meta["assay.hint"] = hint
+        group = _GROUPS.get(node.op_type, _single)(model, node)
+        absorbed.update(id(member) for member in group.nodes)
+        if group.kind != "":
+            found.append(group)
+    return found
+
+
+def _single(model: Model, node: ir.Node) -> Call:
+    inputs: list[ir.Value | None] = list(node.inputs)
+    parametric = _PARAMETRIC.get(node.op_type, ())
+    constants = {}
+    for slot in parametric:
+        array = constant_of(inputs[slot]) if slot < len(inputs) else None
+        if array is not None:
+            constants[slot], inputs[slot] = array, None
+    weights = _own_weights(node)
+    for slot in operator(node.op_type).weights:
+        if weights and slot < len(inputs):
+            inputs[slot] = None
+    while inputs and inputs[-1] is None:
+        inputs.pop()
+    return Call(
+        node.op_type, (node,), tuple(inputs), tuple(node.outputs), scope_of(node), attributes_of(node), weights, constants
+    )
+
+
+def _own_weights(node: ir.Node) -> dict[str, ir.Value]:
+    """The weights of a node by role, if every one that is present is an initializer; else none of them."""
+    slots = operator(node.op_type).weights
+    present = {role: node.inputs[slot] for slot, role in slots.items() if slot < len(node.inputs) and node.inputs[slot] is not None}
+    if any(value is None or not value.is_initializer() for value in present.values()):
+        return {}
+    return {role: value for role, value in present.items() if value is not None}
+
+
+def _linear(model: Model, node: ir.Node) -> Call:
+    """MatMul by a weight, with the Add of a bias that follows: y = x · weight + bias."""
+    data, weight = node.inputs
+    if data is None or weight is None or not weight.is_initializer() or data.is_initializer() or len(shape_of(weight)) != 2:
+        return _single(model, node)
+    weights, nodes, output = {"weight": weight}, [node], node.outputs[0]
+    uses = list(output.uses())
+    if len(uses) == 1 and uses[0][0].op_type == "Add" and not output.is_graph_output():
+        follower = uses[0][0]
+        bias = follower.inputs[1 - uses[0][1]]
+        if bias is not None and bias.is_initializer() and shape_of(bias) == shape_of(weight)[1:]:
+            weights["bias"], output = bias, follower.outputs[0]
+            nodes.append(follower)
+    return Call("Linear", tuple(nodes), (data,), (output,), scope_of(node), {}, weights)
+
+
+def _gemm(model: Model, node: ir.Node) -> Call:
+    """Gemm is a linear layer where it multiplies data by a weight without scaling."""
+    call = _single(model, node)
+    data, weight, *rest = node.inputs
+    plain = call.attributes.get("alpha", 1.0) == call.attributes.get("beta", 1.0) == 1.0
+    bias = rest[0] if rest else None
+    if not plain or call.attributes.get("transA", 0) or weight is None or not weight.is_initializer():
+        return call
+    if bias is not None and (not bias.is_initializer() or len(shape_of(bias)) != 1):
+        return call
+    weights = {"weight": weight} | ({"bias": bias} if bias is not None else {})
+    return Call(
+        "Linear", (node,), (data,), tuple(node.outputs), scope_of(node), {"transB": call.attributes.get("transB", 0)}, weights
+    )
+
+
+def _embedding(model: Model, node: ir.Node) -> Call:
+    """Gather from the rows of a parameter table by computed indices."""
+    table, indices = node.inputs
+    axis = attributes_of(node).get("axis", 0)
+    if table is None or indices is None or not table.is_initializer() or indices.is_initializer() or axis != 0:
+        return _single(model, node)
+    if model.role(table) != "parameter" or len(shape_of(table)) != 2:
+        return _single(model, node)
+    return Call("Embedding", (node,), (indices,), tuple(node.outputs), scope_of(node), {}, {"weight": table})
+
+
+def _recurrent(model: Model, node: ir.Node) -> Call:
+    """A batch-major LSTM or GRU with the reshapes that join its directions: outputs are (sequence, final state)."""
+    call = _single(model, node)
+    weights, nodes = _own_weights(node), [node]
+    bias_value = node.inputs[3] if len(node.inputs) > 3 else None
+    concat = bias_value.producer() if bias_value is not None else None
+    single_bias = concat is not None and concat.op_type == "Concat" and _is_zero_extension(concat)
+    if single_bias and concat is not None:
+        # One trained bias, extended by constant zeros: the layer has the bias of its input side only.
+        weights = {
+            role: node.inputs[slot]  # type: ignore[misc]
+            for slot, role in ((1, "input_weight"), (2, "hidden_weight"))
+            if node.inputs[slot] is not None and node.inputs[slot].is_initializer()  # type: ignore[union-attr]
+        }
+        weights["bias"] = concat.inputs[0]  # type: ignore[assignment]
+        if concat.inputs[1] is not None and concat.inputs[1].is_initializer():
+            weights["second_bias"] = concat.inputs[1]
+        nodes.insert(0, concat)
+    if not {"input_weight", "hidden_weight"} <= set(weights) or call.attributes.get("layout", 0) != 1:
+        return call
+    outputs: list[ir.Value | None] = []
+    for index in range(2):
+        value = node.outputs[index] if index < len(node.outputs) else None
+        joined = _joining_reshape(value, 3 - index)
+        if joined is None and value is not None and (list(value.uses()) or value.is_graph_output()):
+            return call
+        outputs.append(joined.outputs[0] if joined is not None else None)
+        if joined is not None:
+            nodes.append(joined)
+    if len(node.outputs) > 2 and list(node.outputs[2].uses()):
+        return call
+    attributes = {name: value for name, value in call.attributes.items() if name != "layout"}
+    attributes["single_bias"] = single_bias
+    inputs = tuple(node.inputs[:1]) + tuple(node.inputs[4:])
+    kind = "RecurrentLSTM" if node.op_type == "LSTM" else "RecurrentGRU"
+    used = [value if value is not None and (list(value.uses()) or value.is_graph_output()) else None for value in outputs]
+    return Call(kind, tuple(nodes), inputs, tuple(used), scope_of(node), attributes, weights)
+
+
+def _is_zero_extension(concat: ir.Node) -> bool:
+    if len(concat.inputs) != 2 or concat.inputs[0] is None or not concat.inputs[0].is_initializer():
+        return False
+    second = constant_of(concat.inputs[1])
+    return second is not None and not second.any()
+
+
+def _joining_reshape(value: ir.Value | None, rank: int) -> ir.Node | None:
+    """The only user of a recurrent output, if it is the reshape that joins the directions' features."""
+    uses = list(value.uses()) if value is not None else []
+    if len(uses) != 1 or uses[0][0].op_type != "Reshape" or (value is not None and value.is_graph_output()):
+        return None
+    reshape = uses[0][0]
+    return reshape if len(shape_of(reshape.outputs[0])) == rank else None
+
+
+def _deferred_bias(model: Model, node: ir.Node) -> Call:
+    """The zero extension of a recurrent bias is taken along by the recurrent call that uses it."""
+    users = [user for user, _ in node.outputs[0].uses()]
+    if len(users) == 1 and users[0].op_type in ("LSTM", "GRU") and _is_zero_extension(node):
+        return Call("", (), (), (), ())
+    return _single(model, node)
+
+
+def _prelu(model: Model, node: ir.Node) -> Call:
+    """PRelu by a parameter that is only reshaped to stand at the channel axis."""
+    slope = node.inputs[1]
+    producer = slope.producer() if slope is not None else None
+    call = _single(model, node)
+    if producer is not None and producer.op_type == "Reshape" and producer.inputs[0] is not None and producer.inputs[0].is_initializer():
+        return Call("PRelu", (producer, node), node.inputs[:1], tuple(node.outputs), call.scope, {}, {"weight": producer.inputs[0]})
+    return call
+
+
+def _deferred_slope(model: Model, node: ir.Node) -> Call:
+    users = [user for user, _ in node.outputs[0].uses()]
+    source = node.inputs[0]
+    if len(users) == 1 and users[0].op_type == "PRelu" and source is not None and source.is_initializer():
+        return Call("", (), (), (), ())
+    return _single(model, node)
+
+
+_GROUPS: dict[str, Callable[[Model, ir.Node], Call]] = {
+    "MatMul": _linear,
+    "Gemm": _gemm,
+    "Gather": _embedding,
+    "LSTM": _recurrent,
+    "GRU": _recurrent,
+    "Concat": _deferred_bias,
+    "PRelu": _prelu,
+    "Reshape": _deferred_slope,
+}

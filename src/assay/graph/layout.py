@@ -1,0 +1,201 @@
+"""The one place that decides channels-first or channels-last, for a whole graph at once.
+
+Every operator is one or two *ports* (its input side and its output side), each to be labelled channels-last or ONNX
+order. Spatial operators must be channels-last, others must keep ONNX's order, many do not care. Where the two ends of an
+edge are labelled differently the data must be transposed, at the cost of its size: the cheapest labelling is a minimum
+cut. Transposes that remain become `Identity` nodes whose input and output are stored in different orders, so that the
+graph keeps its meaning and stays valid ONNX.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import networkx as nx
+import onnx_ir as ir
+
+from assay.model import Model, constant_of, shape_of
+from assay.ops import Layout, operator
+
+ORDER = "assay.order"  # in `value.meta`: the order in which the value's axes are stored
+FLATTENED = "assay.flattened"  # in `value.meta`: the (channels, …) shape that was flattened channels-last
+
+_LAST, _FIRST = "channels-last", "onnx"
+
+
+def channels_last_order(rank: int) -> tuple[int, ...]:
+    """(batch, channels, …) → (batch, …, channels); nothing to reorder below three axes."""
+    return (0, *range(2, rank), 1) if rank >= 3 else tuple(range(rank))
+
+
+def order_of(value: ir.Value) -> tuple[int, ...]:
+    """The order in which a value's axes are stored: stored axis i is the value's axis `order[i]`."""
+    order: tuple[int, ...] = value.meta.get(ORDER) or tuple(range(len(shape_of(value))))
+    return order
+
+
+def stored_shape(value: ir.Value) -> tuple[int | str, ...]:
+    """The shape of a value as it is stored."""
+    shape = shape_of(value)
+    return tuple(shape[axis] for axis in order_of(value))
+
+
+def stored_axis(value: ir.Value, axis: int) -> int:
+    """Where an axis of a value is stored."""
+    order = order_of(value)
+    return order.index(axis % len(order))
+
+
+@dataclass(frozen=True)
+class _Port:
+    node: int
+    side: str  # "in" or "out"; the same port for both sides where the operator ties them
+
+
+def decide(model: Model) -> Model:
+    """A copy of the model in which every value knows the order it is stored in (`order_of`)."""
+    copied = Model(model.name, model.ir.clone(), model.training, model.dataset, model.target)
+    nodes = list(copied.graph)
+    network = nx.DiGraph()
+    network.add_node(_LAST)
+    network.add_node(_FIRST)
+    numbers = {id(node): number for number, node in enumerate(nodes)}
+    for number, node in enumerate(nodes):
+        _tie(network, number, node)
+    for number, node in enumerate(nodes):
+        for value in _data_inputs(node):
+            producer = value.producer()
+            source: object = _FIRST if producer is None else _port(numbers[id(producer)], producer, "out")
+            _add_cost(network, source, _port(number, node, "in"), value)
+    for value in copied.graph.outputs:
+        producer = value.producer()
+        if producer is not None:
+            _add_cost(network, _port(numbers[id(producer)], producer, "out"), _FIRST, value)
+    last = nx.minimum_cut(network, _LAST, _FIRST)[1][0]
+    for number, node in enumerate(nodes):
+        _apply(copied, node, _port(number, node, "in") in last, _port(number, node, "out") in last)
+    for value in copied.graph.outputs:
+        if order_of(value) != tuple(range(len(shape_of(value)))):
+            _reorder_output(copied, value)
+    return copied
+
+
+def _layout(node: ir.Node) -> Layout:
+    """The catalogue's layout, made strict where this node's shapes take the freedom away."""
+    kind = operator(node.op_type).layout
+    ranks = {len(shape_of(value)) for value in _data_inputs(node)}
+    if kind is Layout.SPATIAL and max(ranks, default=0) < 3:
+        return Layout.FIXED
+    if kind is Layout.FREE and (len(ranks) > 1 or ranks != {len(shape_of(node.outputs[0]))}):
+        return Layout.FIXED
+    if node.op_type == "Flatten" and not _feeds_linear(node):
+        return Layout.FIXED
+    if node.op_type in ("Slice", "Pad") and len([v for v in node.inputs if v is not None and constant_of(v) is None]) > 1:
+        return Layout.FIXED
+    return kind
+
+
+def _feeds_linear(node: ir.Node) -> bool:
+    """Whether a flattened value reaches only linear layers, whose weight rows can be reordered instead of the data."""
+    if int(node.attributes["axis"].value if "axis" in node.attributes else 1) != 1:
+        return False
+    waiting = [node.outputs[0]]
+    while waiting:
+        value = waiting.pop()
+        if value.is_graph_output():
+            return False
+        for user, slot in value.uses():
+            if user.op_type in ("Dropout", "Relu", "Identity") and slot == 0:
+                waiting.append(user.outputs[0])
+            elif user.op_type not in ("MatMul", "Gemm") or slot != 0 or not _is_parameter(user.inputs[1]):
+                return False
+    return True
+
+
+def _is_parameter(value: ir.Value | None) -> bool:
+    return value is not None and value.is_initializer()
+
+
+def _data_inputs(node: ir.Node) -> list[ir.Value]:
+    """The inputs whose layout matters: computed values of three or more axes (weights are stored as needed)."""
+    slots = operator(node.op_type).data if operator(node.op_type).layout is not Layout.FIXED else range(len(node.inputs))
+    found = []
+    for slot in slots:
+        value = node.inputs[slot] if slot < len(node.inputs) else None
+        if value is not None and not value.is_initializer() and constant_of(value) is None:
+            found.append(value)
+    return found
+
+
+def _port(number: int, node: ir.Node, side: str) -> _Port:
+    return _Port(number, side if _layout(node) is Layout.BRIDGE else "both")
+
+
+def _tie(network: nx.DiGraph, number: int, node: ir.Node) -> None:
+    kind = _layout(node)
+    if kind is Layout.SPATIAL:
+        network.add_edge(_LAST, _port(number, node, "in"), capacity=math.inf)
+    elif kind is Layout.FIXED:
+        network.add_edge(_port(number, node, "in"), _FIRST, capacity=math.inf)
+
+
+def _add_cost(network: nx.DiGraph, source: object, sink: object, value: ir.Value) -> None:
+    shape = shape_of(value)
+    if len(shape) < 3 or source == sink:
+        return
+    cost = math.prod(size if isinstance(size, int) else 1 for size in shape)
+    for first, second in ((source, sink), (sink, source)):
+        if network.has_edge(first, second):
+            network[first][second]["capacity"] += cost
+        else:
+            network.add_edge(first, second, capacity=cost)
+
+
+def _apply(model: Model, node: ir.Node, last_in: bool, last_out: bool) -> None:
+    """Makes a node's inputs come in the order decided for it, and marks its outputs."""
+    for slot, value in enumerate(node.inputs):
+        if value is None or value.is_initializer() or not any(value is data for data in _data_inputs(node)):
+            continue
+        rank = len(shape_of(value))
+        wanted = channels_last_order(rank) if last_in else tuple(range(rank))
+        if order_of(value) != wanted:
+            node.replace_input_with(slot, _reordered(model, value, wanted, node))
+    for output in node.outputs:
+        if last_out and output.shape is not None:
+            output.meta[ORDER] = channels_last_order(len(shape_of(output)))
+    if node.op_type == "Flatten" and last_in and len(shape_of(node.inputs[0])) >= 3:  # type: ignore[arg-type]
+        node.outputs[0].meta[FLATTENED] = shape_of(node.inputs[0])[1:]  # type: ignore[arg-type]
+    elif node.op_type in ("Dropout", "Relu", "Identity") and node.inputs[0] is not None and FLATTENED in node.inputs[0].meta:
+        node.outputs[0].meta[FLATTENED] = node.inputs[0].meta[FLATTENED]
+
+
+def _reordered(model: Model, value: ir.Value, wanted: tuple[int, ...], before: ir.Node) -> ir.Value:
+    for user, _ in value.uses():  # one reordering serves every user that needs it
+        if user.op_type == "Identity" and user.outputs[0].meta.get(ORDER) == wanted and user.metadata_props.get("assay.reorder"):
+            return user.outputs[0]
+    node = ir.node("Identity", [value], metadata_props={"assay.reorder": "yes", **_scope(before)})
+    output = node.outputs[0]
+    output.name, output.shape, output.type = f"{value.name}_reordered", value.shape, value.type
+    output.meta[ORDER] = wanted
+    model.graph.insert_before(before, node)
+    return output
+
+
+def _reorder_output(model: Model, value: ir.Value) -> None:
+    producer = value.producer()
+    if producer is None:
+        return
+    node = ir.node("Identity", [value], metadata_props={"assay.reorder": "yes", **_scope(producer)})
+    output = node.outputs[0]
+    output.name, output.shape, output.type = f"{value.name}_reordered", value.shape, value.type
+    model.graph.insert_after(producer, node)
+    for index, existing in enumerate(model.graph.outputs):
+        if existing is value:
+            model.graph.outputs[index] = output
+
+
+def _scope(node: ir.Node) -> dict[str, str]:
+    from assay.model import SCOPE
+
+    return {SCOPE: node.metadata_props[SCOPE]} if SCOPE in node.metadata_props else {}

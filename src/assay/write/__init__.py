@@ -1,0 +1,72 @@
+"""Write: a `Model` in, a `Package` of one framework's own code out."""
+
+from __future__ import annotations
+
+import importlib
+
+from assay.errors import UnsupportedError
+from assay.frameworks import find
+from assay.frameworks import target as find_target
+from assay.frameworks.base import TrainingPlan
+from assay.graph.calls import calls_of
+from assay.graph.layout import decide
+from assay.graph.modules import tree_of
+from assay.model import Model, shape_of
+from assay.write.body import Body, Builder
+from assay.write.classes import classes_of
+from assay.write.package import Package
+from assay.write.source import model_source
+from assay.write.style import Style
+from assay.write.weights import WeightMap
+
+__all__ = ["Package", "write"]
+
+
+def write(model: Model, target: str) -> Package:
+    """The model as a package of one framework's own code.
+
+    `target` is a framework (`"jax"`) or a framework on a backend (`"keras/jax"`). Neither needs to be installed. Raises
+    `UnsupportedError`, naming everything that is missing at once, if the framework cannot express the model.
+    """
+    chosen = find_target(target)
+    folder = f"assay.frameworks.{chosen.framework}"
+    table = importlib.import_module(f"{folder}.write").TABLE
+    style: Style = importlib.import_module(f"{folder}.style").STYLE
+    laid_out = decide(model) if find(chosen.framework).channels_last else model
+    calls = calls_of(laid_out)
+    table.check(calls)
+    body = Builder(laid_out, tree_of(laid_out, calls), table, style).build()
+    classes = classes_of(body)
+    text, lines = model_source(model, style, classes, body)
+    files = {"model.py": text}
+    if model.training is not None:
+        plan = _plan(model, body, next(item.arguments for item in classes if item.template is body))
+        files["train.py"] = importlib.import_module(f"{folder}.train").write_training(plan)
+    return Package(model, chosen.name, files, _weight_maps(laid_out, style, body), lines)
+
+
+def _weight_maps(model: Model, style: Style, body: Body) -> tuple[WeightMap, ...]:
+    maps: dict[str, WeightMap] = {}
+    owners: dict[int, str] = {}
+    for path, weight in body.weights:
+        native = style.native_path(path, weight.leaf if path[-1:] != (weight.leaf,) else "")
+        name = weight.source.name or ""
+        if native in maps:
+            raise UnsupportedError(f"two parameters of the written code are both called {native}")
+        maps[native] = WeightMap(native, name, model.role(weight.source), weight.index, weight.steps)
+        if not weight.index and owners.setdefault(id(weight.source), native) != native:
+            raise UnsupportedError(f"{name} is shared by {owners[id(weight.source)]} and {native}; shared weights cannot be written yet")
+    return tuple(maps.values())
+
+
+def _plan(model: Model, body: Body, arguments: list[str]) -> TrainingPlan:
+    assert model.training is not None
+    return TrainingPlan(
+        model.name,
+        body.written_class,
+        model.training,
+        tuple(arguments),
+        tuple(shape_of(value) for value in model.graph.inputs),
+        shape_of(model.graph.outputs[0]),
+        model.target,
+    )

@@ -1,0 +1,355 @@
+"""From a frame of calls to the body of a class: attributes to construct, statements to run.
+
+Rules speak to a `Builder`: `layer` adds an attribute, `use` refers to a value, `literal` to a number that may become an
+argument of the class, `emit` adds a statement. Values and literals stand in the text as tokens until the names of
+variables and the arguments of classes are known.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+
+from assay.graph.calls import Call
+from assay.graph.layout import order_of
+from assay.graph.modules import Frame
+from assay.graph.names import identifier, singular, unique
+from assay.model import Model
+from assay.write.flow import nest
+from assay.write.parts import (
+    HEAVY,
+    TOKEN,
+    Body,
+    Construct,
+    Index,
+    InstanceConstruct,
+    LayerConstruct,
+    Literal,
+    Path,
+    SequenceConstruct,
+    Statement,
+    Temporary,
+    TextConstruct,
+    Value,
+)
+from assay.write.table import NO_DEFAULT, Argument, NativeWeight, Table
+from assay.write.weights import Step, reshape, transpose
+
+if TYPE_CHECKING:
+    from assay.write.style import Style
+
+class Builder:
+    """What a rule writes into: one module's body in the making."""
+
+    def __init__(self, model: Model, frame: Frame, table: Table, style: Style) -> None:
+        self.model, self.frame, self.table, self.style = model, frame, table, style
+        arguments = list(frame.info.arguments)
+        self.body = Body(frame.class_name, frame.path, arguments, list(frame.inputs()), list(frame.outputs()))
+        self.uses: dict[int, int] = {}
+        self._call: Call | None = None
+        self._attribute_hint: str | None = None
+        self._parameters: dict[int, str] = {}
+        self._element: list[Construct] | None = None
+
+    # What rules use ---------------------------------------------------------------------------------------------
+
+    def use(self, value: Value | None, precedence: int = 0) -> str:
+        """A token for a value; it is put in parentheses if an expression below `precedence` takes its place."""
+        assert value is not None
+        if isinstance(value, ir.Value) and value.is_initializer() and not value.is_graph_input():
+            return self._initializer(value)
+        self.body.values.append(value)
+        return f"\x01v:{len(self.body.values) - 1}:{precedence}\x02"
+
+    def literal(self, value: Any, hint: str = "value") -> str:
+        """A token for a constant in a statement; where it differs between instances it becomes an argument of the class."""
+        self.body.literals.append(Literal(value, hint))
+        return f"\x01l:{len(self.body.literals) - 1}:0\x02"
+
+    def emit(
+        self,
+        targets: Value | Sequence[Value | None],
+        text: str,
+        *,
+        precedence: int = 100,
+        light: bool = False,
+        module: str | None = None,
+    ) -> None:
+        """Adds `targets = text`. `light`: short enough in meaning to be nested with its neighbours, like an activation."""
+        wanted = [targets] if isinstance(targets, (ir.Value, Temporary)) else list(targets)
+        nodes = self._call.nodes if self._call else ()
+        heavy = self._call is not None and self._call.kind in HEAVY
+        self.body.statements.append(Statement(wanted, text, nodes, precedence, light, heavy=heavy))
+        if self._element is not None and module is not None:
+            self._element.append(TextConstruct(module))
+
+    def temporary(self, hint: str, shape: tuple[int | str, ...] | None = None) -> Temporary:
+        """A value of written code only, with a suggestion for its name."""
+        return Temporary(hint, shape)
+
+    def layer(self, callee: str, arguments: Sequence[Argument], weights: Sequence[NativeWeight] = (), hint: str | None = None) -> str:
+        """Adds a layer to the constructor and returns how the forward method refers to it: `self.conv1`."""
+        construct = LayerConstruct(callee, [(argument, self._argument(argument)) for argument in arguments])
+        if self._element is not None:
+            self._element.append(construct)
+            self.body.weights.extend(((), weight) for weight in weights)
+            return "element"
+        name = self._new_attribute(hint or self._attribute_hint or self._weight_stem(weights) or callee.rpartition(".")[2].lower())
+        self.body.attributes[name] = construct
+        self.body.weights.extend(((name,), weight) for weight in weights)
+        return f"self.{name}"
+
+    def in_training(self) -> None:
+        """Says that the module behaves differently in training."""
+        self.body.needs_training = True
+
+    @property
+    def attribute_name(self) -> str | None:
+        """The name that the source gives to the module around the call being written."""
+        return self._attribute_hint
+
+    # Building ---------------------------------------------------------------------------------------------------
+
+    def build(self) -> Body:
+        """Writes every item of the frame."""
+        for item in self._expand(self.frame.items):
+            if isinstance(item, Call):
+                self._write_call(item, None)
+            elif (single := _single_call(item)) is not None:
+                self._write_call(single, self._relative(item.path))
+            elif self._is_sequence(item):
+                self._write_sequence(item)
+            else:
+                self._write_child(item)
+        if not self.frame.path:
+            self.body.outputs = list(self.model.graph.outputs)
+        nest(self.body)
+        self._gather_loops()
+        return self.body
+
+    def _expand(self, items: Sequence[Call | Frame]) -> list[Call | Frame]:
+        """Containers that cannot be written as one give way to what they hold."""
+        found: list[Call | Frame] = []
+        for item in items:
+            if isinstance(item, Frame) and item.class_name == "Sequential" and not self._is_sequence(item):
+                found.extend(self._expand(item.items))
+            else:
+                found.append(item)
+        return found
+
+    def _relative(self, path: str) -> str:
+        prefix = f"{self.frame.path}." if self.frame.path else ""
+        return path[len(prefix) :] if path.startswith(prefix) else path
+
+    def _write_call(self, call: Call, name: str | None) -> None:
+        self._call, self._attribute_hint = call, name
+        self.table.write(call, self)
+        self.body.nodes.extend(call.nodes)
+        self._call, self._attribute_hint = None, None
+
+    def _write_child(self, frame: Frame) -> None:
+        child = Builder(self.model, frame, self.table, self.style).build()
+        name = self._new_attribute(self._relative(frame.path))
+        self.body.attributes[name] = InstanceConstruct(child)
+        self._adopt(child, (name,))
+        self._call_child(f"self.{name}", child, frame)
+
+    def _adopt(self, child: Body, path: Path) -> None:
+        self.body.weights.extend(((*path, *rest), weight) for rest, weight in child.weights)
+        self.body.needs_training |= child.needs_training
+
+    def _call_child(self, reference: str, child: Body, frame: Frame) -> None:
+        operands = [self.use(value) for value in child.inputs]
+        text = self.style.module_call(reference, operands, child.needs_training)
+        nodes = tuple(node for call in frame.calls() for node in call.nodes)
+        self.body.statements.append(Statement(list(child.outputs), text, nodes, light=True, heavy=True))
+
+    # Containers -------------------------------------------------------------------------------------------------
+
+    def _is_sequence(self, frame: Frame) -> bool:
+        """Whether a frame is a chain of modules that the framework can hold in one container."""
+        if frame.class_name != "Sequential" or not frame.items:
+            return False
+        chain = all(isinstance(item, Frame) and len(item.inputs()) == len(item.outputs()) == 1 for item in frame.items)
+        if not chain or any(
+            first.outputs()[0] is not second.inputs()[0]  # type: ignore[union-attr]
+            for first, second in zip(frame.items, frame.items[1:], strict=False)
+        ):
+            return False
+        return self.style.can_hold([self._kind_of(item) for item in frame.items if isinstance(item, Frame)])
+
+    def _kind_of(self, frame: Frame) -> str:
+        """`function` for a call without an object form, `object` for one with, `layer` for a layer, `module` for a class."""
+        call = _single_call(frame)
+        if call is None:
+            return "module+training" if any(self.style.differs_in_training(item.kind) for item in frame.calls()) else "module"
+        if call.kind in self.table.rows:
+            return "object" if self.table.rows[call.kind].module else "function"
+        if self.style.is_layer(call):
+            return "layer+training" if self.style.differs_in_training(call.kind) else "layer"
+        return "function"
+
+    def _write_sequence(self, frame: Frame) -> None:
+        name = self._new_attribute(self._relative(frame.path) or "layers")
+        elements: list[Construct] = []
+        trained = False
+        for number, item in enumerate(frame.items):
+            assert isinstance(item, Frame)
+            place = Index(number, self.style.has_sequential)
+            element, weights, needs_training = self._element_of(item)
+            elements.append(element)
+            trained |= needs_training
+            self.body.weights.extend(((name, place, *rest), weight) for rest, weight in weights)
+        self.body.needs_training |= trained
+        self.body.attributes[name] = SequenceConstruct(elements, self.style.has_sequential)
+        nodes = tuple(node for call in frame.calls() for node in call.nodes)
+        self.body.nodes.extend(node for item in frame.items if _single_call(item) is not None for node in nodes)  # type: ignore[arg-type]
+        operand = self.use(frame.inputs()[0])
+        if self.style.has_sequential:
+            text = self.style.module_call(f"self.{name}", [operand], trained)
+            statement = Statement(list(frame.outputs()), text, nodes, light=True, heavy=True, cost=2)
+            self.body.statements.append(statement)
+        else:
+            variable = singular(name)
+            text = self.style.module_call(variable, [operand], trained)
+            loop = f"for {variable} in self.{name}:"
+            self.body.statements.append(Statement(list(frame.outputs()), text, nodes, loop=loop))
+
+    def _element_of(self, frame: Frame) -> tuple[Construct, list[tuple[Path, NativeWeight]], bool]:
+        call = _single_call(frame)
+        if call is None:
+            child = Builder(self.model, frame, self.table, self.style).build()
+            return InstanceConstruct(child), child.weights, child.needs_training
+        statements, weights, trained = self.body.statements, self.body.weights, self.body.needs_training
+        self.body.statements, self.body.weights, self.body.needs_training = [], [], False
+        self._element = []
+        try:
+            self.table.write(call, self)
+            return self._element[0], self.body.weights, self.body.needs_training
+        finally:
+            self.body.statements, self.body.weights, self.body.needs_training = statements, weights, trained
+            self._element = None
+
+    def _gather_loops(self) -> None:
+        """Attributes `blocks_0`, `blocks_1` … that come from a list of the source become one list."""
+        lists: dict[str, list[str]] = {}
+        for name, source in self._list_names.items():
+            lists.setdefault(source[0], []).append(name)
+        for stem, names in lists.items():
+            numbers = [self._list_names[name][1] for name in names]
+            if numbers == list(range(len(names))) and len(names) > 1:
+                self._make_list(stem, names)
+
+    @property
+    def _list_names(self) -> dict[str, tuple[str, int]]:
+        return self.__dict__.setdefault("_lists", {})  # type: ignore[no-any-return]
+
+    def _make_list(self, stem: str, names: list[str]) -> None:
+        elements = [self.body.attributes[name] for name in names]
+        attributes: dict[str, Construct] = {}
+        listed = unique(stem, [name for name in self.body.attributes if name not in names])
+        for name, construct in self.body.attributes.items():
+            if name == names[0]:
+                attributes[listed] = SequenceConstruct(elements, False)
+            if name not in names:
+                attributes[name] = construct
+        self.body.attributes = attributes
+        places = {name: number for number, name in enumerate(names)}
+        self.body.weights = [
+            ((listed, Index(places[str(path[0])], False), *path[1:]), weight) if path and path[0] in places else (path, weight)
+            for path, weight in self.body.weights
+        ]
+        positions = [self._calls_to(name) for name in names]
+        if all(len(found) == 1 for found in positions) and self._is_chain([found[0] for found in positions]):
+            self._fold_chain(listed, names, [found[0] for found in positions])
+            return
+        for name, number in places.items():
+            pattern = re.compile(rf"self\.{name}\b")
+            for statement in self.body.statements:
+                statement.text = pattern.sub(f"self.{listed}[{number}]", statement.text)
+
+    def _calls_to(self, name: str) -> list[int]:
+        pattern = re.compile(rf"self\.{name}\b")
+        return [place for place, statement in enumerate(self.body.statements) if pattern.search(statement.text)]
+
+    def _is_chain(self, places: list[int]) -> bool:
+        """Whether statements follow one another, each a call on the result of the one before and on nothing else that changes."""
+        if places != list(range(places[0], places[0] + len(places))):
+            return False
+        shapes = set()
+        for number, place in enumerate(places):
+            statement = self.body.statements[place]
+            operands = [self.body.values[int(found.group(2))] for found in TOKEN.finditer(statement.text) if found.group(1) == "v"]
+            if len(operands) != 1 or len(statement.targets) != 1:
+                return False
+            if number and operands[0] is not self.body.statements[places[number - 1]].targets[0]:
+                return False
+            shapes.add(TOKEN.sub("", re.sub(r"self\.\w+", "", statement.text)))
+        return len(shapes) == 1
+
+    def _fold_chain(self, listed: str, names: list[str], places: list[int]) -> None:
+        first, last = self.body.statements[places[0]], self.body.statements[places[-1]]
+        variable = singular(listed)
+        text = re.sub(rf"self\.{names[0]}\b", variable, first.text)
+        nodes = tuple(node for place in places for node in self.body.statements[place].nodes)
+        folded = Statement(last.targets, text, nodes, loop=f"for {variable} in self.{listed}:")
+        self.body.statements[places[0] : places[-1] + 1] = [folded]
+
+    # Names and initializers -------------------------------------------------------------------------------------
+
+    def _new_attribute(self, wanted: str) -> str:
+        name = identifier(wanted, "layer")
+        if name in self.style.reserved:
+            name = f"{name}_layer"
+        name = unique(name, self.body.attributes)
+        stem, _, number = wanted.rpartition(".")
+        if stem and number.isdigit():
+            self._list_names[name] = (identifier(stem), int(number))
+        return name
+
+    def _weight_stem(self, weights: Sequence[NativeWeight]) -> str | None:
+        """For a layer without a module of its own: what its weight's name is before `.weight`."""
+        names = [weight.source.name or "" for weight in weights]
+        stem = names[0].rpartition(".")[0] if names else ""
+        return self._relative(stem).rpartition(".")[2] or None
+
+    def _argument(self, argument: Argument) -> Literal:
+        literal = Literal(argument.value, argument.hint, argument.default, argument.default is not NO_DEFAULT)
+        self.body.literals.append(literal)
+        return literal
+
+    def _initializer(self, value: ir.Value) -> str:
+        """A constant becomes a literal where it is one number, a buffer otherwise; a parameter becomes an attribute."""
+        assert value.const_value is not None
+        role = self.model.role(value)
+        array = value.const_value.numpy()
+        if role == "constant" and array.size == 1:
+            return self.literal(array.reshape(()).item(), "constant")
+        if id(value) not in self._parameters:
+            name = self._new_attribute(self._relative(value.name or "constant").rpartition(".")[2])
+            text, weight = self.style.parameter(self, name, value, role, self._stored_steps(array.shape))
+            self.body.attributes[name] = TextConstruct(text)
+            self.body.weights.append(((name,), weight))
+            self._parameters[id(value)] = name
+        return self.style.parameter_reference(self._parameters[id(value)])
+
+
+    def _stored_steps(self, shape: tuple[int, ...]) -> tuple[Step, ...]:
+        """How an array that meets channels-last data must be reordered to meet it."""
+        if self._call is None or len(shape) < 2:
+            return ()
+        order = order_of(self._call.y)
+        if order == tuple(range(len(order))):
+            return ()
+        full = (1,) * (len(order) - len(shape)) + shape
+        return (*((reshape(shape, full),) if full != shape else ()), transpose(*order))
+
+
+def _single_call(frame: Any) -> Call | None:
+    """The call that a frame consists of, if a person would write the call and not a class around it."""
+    if isinstance(frame, Frame) and len(frame.items) == 1 and isinstance(frame.items[0], Call):
+        return frame.items[0]
+    return None

@@ -1,0 +1,148 @@
+"""Bodies that differ in numbers only become one class; the numbers that differ become its constructor's arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from assay.graph.names import identifier, unique
+from assay.write.flow import Line, forward_lines
+from assay.write.parts import (
+    TOKEN,
+    Body,
+    Construct,
+    InstanceConstruct,
+    LayerConstruct,
+    Literal,
+    SequenceConstruct,
+    TextConstruct,
+)
+from assay.write.style import Parameter
+
+
+@dataclass
+class WrittenClass:
+    """A class to be written, from all the bodies that it serves. The first one is the template."""
+
+    name: str
+    bodies: list[Body]
+    arguments: list[str]
+    lines: list[Line]
+    other_lines: list[list[Line]]
+    parameters: list[Parameter] = field(default_factory=list)
+    slots: dict[int, str] = field(default_factory=dict)  # place in `literals` → parameter
+
+    @property
+    def template(self) -> Body:
+        return self.bodies[0]
+
+
+def classes_of(root: Body) -> list[WrittenClass]:
+    """The classes to write, children before parents, the root last."""
+    groups: dict[tuple[str, str], list[tuple[Body, list[str], list[Line]]]] = {}
+    found: dict[tuple[str, str], WrittenClass] = {}
+    for level in reversed(_levels(root)):
+        fresh: list[tuple[str, str]] = []
+        for body in level:
+            arguments, lines = forward_lines(body)
+            key = (body.class_name, _skeleton(body, arguments, lines))
+            if key not in groups:
+                fresh.append(key)
+            groups.setdefault(key, []).append((body, arguments, lines))
+        for key in fresh:
+            members = groups[key]
+            taken = [other.name for other in found.values()]
+            name = unique(key[0], taken).replace("_", "") if key[0] in taken else key[0]
+            written = WrittenClass(
+                name, [member[0] for member in members], members[0][1], members[0][2], [member[2] for member in members[1:]]
+            )
+            _parametrise(written)
+            found[key] = written
+    return list(found.values())
+
+
+def _levels(root: Body) -> list[list[Body]]:
+    """Bodies by depth, such that every body stands below each that holds it, and equal classes at one level where they can."""
+    height: dict[int, int] = {}
+    order: list[Body] = []
+
+    def visit(body: Body) -> int:
+        tallest = max((visit(child) for child in body.children()), default=-1) + 1
+        height[id(body)] = tallest
+        order.append(body)
+        return tallest
+
+    top = visit(root)
+    levels: list[list[Body]] = [[] for _ in range(top + 1)]
+    for body in order:
+        levels[top - height[id(body)]].append(body)
+    return levels
+
+
+def _skeleton(body: Body, arguments: list[str], lines: list[Line]) -> str:
+    """The text of a body without its numbers: bodies with the same skeleton are one class."""
+    constructs = [f"{name} = {_shape(construct)}" for name, construct in body.attributes.items()]
+    statements = [TOKEN.sub("□", line.text) for line in lines]
+    return "\n".join([", ".join(arguments), *constructs, *statements])
+
+
+def _shape(construct: Construct) -> str:
+    match construct:
+        case LayerConstruct():
+            return f"{construct.callee}({', '.join(argument.name or '□' for argument, _ in construct.arguments)})"
+        case TextConstruct():
+            return TOKEN.sub("□", construct.text)
+        case InstanceConstruct():
+            return f"{construct.body.written_class}({len(construct.body.instance_arguments)})"
+        case SequenceConstruct():
+            return f"[{'; '.join(_shape(element) for element in construct.elements)}]"
+    raise TypeError(construct)
+
+
+def _parametrise(written: WrittenClass) -> None:
+    """Finds the literals that differ between the bodies, and makes each distinct series of values one argument."""
+    for body in written.bodies:
+        body.literals.extend(_instance_literals(body))
+    series: dict[tuple[Any, ...], list[int]] = {}
+    for place in range(len(written.template.literals)):
+        values = tuple(_hashable(body.literals[place].value) for body in written.bodies)
+        if len(set(values)) > 1:
+            series.setdefault(values, []).append(place)
+    for places in series.values():
+        hints = [written.template.literals[place].hint for place in places]
+        name = unique(identifier(_common_name(hints)), [parameter.name for parameter in written.parameters] + written.arguments)
+        example = written.template.literals[places[0]].value
+        written.parameters.append(Parameter(name, _type_name(example)))
+        for place in places:
+            written.slots[place] = name
+        for body in written.bodies:
+            body.instance_arguments.append(Literal(body.literals[places[0]].value, name))
+    for body in written.bodies:
+        body.written_class = written.name
+
+
+def _instance_literals(body: Body) -> list[Literal]:
+    """The arguments given to the classes that a body instantiates; known only now that those classes are."""
+    return [literal for child in body.children() for literal in child.instance_arguments]
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _common_name(hints: list[str]) -> str:
+    """`in_channels` and `out_channels` together are `channels`."""
+    if len(set(hints)) == 1:
+        return hints[0]
+    endings = {hint.rpartition("_")[2] for hint in hints}
+    if "channels" in endings:
+        return "channels"
+    if "features" in endings:
+        return "features"
+    return endings.pop() if len(endings) == 1 else hints[0]
+
+
+def _type_name(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"tuple[{', '.join(_type_name(item) for item in value)}]"
+    return type(value).__name__

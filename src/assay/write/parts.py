@@ -1,0 +1,143 @@
+"""The parts of a class body in the making: constructs for the constructor, statements for the forward method.
+
+Values and literals stand in the text of statements as tokens, until the names of variables and the arguments of classes
+are known.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import onnx_ir as ir
+
+from assay.graph.layout import stored_shape
+from assay.write.table import Argument, NativeWeight
+
+TOKEN = re.compile("\x01([vl]):(\\d+):(\\d+)\x02")
+
+
+HEAVY = {"Linear", "Conv", "ConvTranspose", "RecurrentLSTM", "RecurrentGRU", "Attention"}
+
+
+@dataclass(eq=False)
+class Temporary:
+    """A value that exists in written code only."""
+
+    hint: str
+    shape: tuple[int | str, ...] | None = None
+
+
+Value = ir.Value | Temporary
+
+
+@dataclass(eq=False)
+class Literal:
+    """A number (or other constant) in written code that may become an argument of its class."""
+
+    value: Any
+    hint: str
+    default: Any = None
+    has_default: bool = False
+
+
+@dataclass(frozen=True)
+class Index:
+    """A place in a container, as part of a native path."""
+
+    number: int
+    sequential: bool
+
+
+Path = tuple["str | Index", ...]
+
+
+class Construct:
+    """What stands on the right of `self.attribute =`."""
+
+
+@dataclass(eq=False)
+class LayerConstruct(Construct):
+    """A layer of the framework, or a local one."""
+
+    callee: str
+    arguments: list[tuple[Argument, Literal]]
+
+
+@dataclass(eq=False)
+class TextConstruct(Construct):
+    """Source text, possibly with literal tokens: a parameter, a function as an object."""
+
+    text: str
+
+
+@dataclass(eq=False)
+class InstanceConstruct(Construct):
+    """An instance of a class that is written too."""
+
+    body: Body
+
+
+@dataclass(eq=False)
+class SequenceConstruct(Construct):
+    """Several constructs in a container: called one after another (`sequential`), or only held."""
+
+    elements: list[Construct]
+    sequential: bool
+
+
+@dataclass(eq=False)
+class Statement:
+    """`targets = text`, with the nodes it comes from. A light one may be nested into another; a nestable result too."""
+
+    targets: list[Value | None]
+    text: str
+    nodes: tuple[ir.Node, ...]
+    precedence: int = 100
+    light: bool = False
+    loop: str | None = None  # `for … in …:`, the line that stands before it
+    heavy: bool = False  # a layer that mixes features, or a module: two of them in one expression are hard to read
+    cost: int = 1  # how much of an expression's depth it takes
+
+
+@dataclass(eq=False)
+class Body:
+    """The body of one module instance."""
+
+    class_name: str
+    path: str
+    arguments: list[str]
+    inputs: list[Value]
+    outputs: list[Value]
+    attributes: dict[str, Construct] = field(default_factory=dict)
+    statements: list[Statement] = field(default_factory=list)
+    needs_training: bool = False
+    weights: list[tuple[Path, NativeWeight]] = field(default_factory=list)
+    literals: list[Literal] = field(default_factory=list)
+    values: list[Value] = field(default_factory=list)
+    nodes: list[ir.Node] = field(default_factory=list)
+    instance_arguments: list[Literal] = field(default_factory=list)  # known once classes are unified
+    written_class: str = ""
+
+    def children(self) -> list[Body]:
+        """The bodies of the classes that this one instantiates, in order."""
+        found: list[Body] = []
+
+        def collect(construct: Construct) -> None:
+            if isinstance(construct, InstanceConstruct):
+                found.append(construct.body)
+            elif isinstance(construct, SequenceConstruct):
+                for element in construct.elements:
+                    collect(element)
+
+        for construct in self.attributes.values():
+            collect(construct)
+        return found
+
+
+def shape_of_value(value: Value) -> tuple[int | str, ...] | None:
+    """The stored shape of a value, for comments."""
+    if isinstance(value, Temporary):
+        return value.shape
+    return stored_shape(value) if value.shape is not None else None

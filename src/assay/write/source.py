@@ -1,0 +1,306 @@
+"""Classes as text: constructors, forward methods, shape comments, imports, and which line comes from which node."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.model import Model
+from assay.write.classes import WrittenClass
+from assay.write.flow import Line, shape_comment
+from assay.write.parts import (
+    TOKEN,
+    Body,
+    Construct,
+    InstanceConstruct,
+    LayerConstruct,
+    SequenceConstruct,
+    TextConstruct,
+)
+from assay.write.style import Style
+from assay.write.table import Raw
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Source text that can be broken: an opening, elements, a closing."""
+
+    opening: str
+    elements: tuple[str | Nested, ...]
+    closing: str
+
+    def flat(self) -> str:
+        return self.opening + ", ".join(flat(element) for element in self.elements) + self.closing
+
+
+Tree = str | Nested
+
+
+def flat(tree: Tree) -> str:
+    """The text on one line."""
+    return tree if isinstance(tree, str) else tree.flat()
+
+
+def broken(prefix: str, tree: Tree, suffix: str, indent: int, width: int) -> list[str]:
+    """The text in as few lines as fit: whole, or its elements on one line of their own, or one line each."""
+    pad = " " * indent
+    whole = f"{pad}{prefix}{flat(tree)}{suffix}"
+    if isinstance(tree, str) or len(whole) <= width:
+        return [whole]
+    inner = ", ".join(flat(element) for element in tree.elements)
+    if indent + 4 + len(inner) <= width and " for _ in " not in inner:
+        return [f"{pad}{prefix}{tree.opening}", f"{pad}    {inner}", f"{pad}{tree.closing}{suffix}"]
+    lines = [f"{pad}{prefix}{tree.opening}"]
+    only = len(tree.elements) == 1 and (tree.opening.endswith("*[") or " for _ in " in flat(tree.elements[0]))
+    for element in tree.elements:
+        lines.extend(broken("", element, "" if only else ",", indent + 4, width))
+    return [*lines, f"{pad}{tree.closing}{suffix}"]
+
+
+def literal_text(value: Any) -> str:
+    """A constant as a person writes it."""
+    if isinstance(value, Raw):
+        return value.text
+    if isinstance(value, bool) or value is None:
+        return repr(value)
+    if isinstance(value, float):
+        text = repr(value)
+        mantissa, e, exponent = text.partition("e")
+        return f"{mantissa}e{int(exponent)}" if e else text
+    if isinstance(value, str):
+        return '"' + repr(value)[1:-1].replace('"', '\\"') + '"'
+    if isinstance(value, (tuple, list)):
+        inner = ", ".join(literal_text(item) for item in value)
+        closing = ("(", ",)" if len(value) == 1 else ")") if isinstance(value, tuple) else ("[", "]")
+        return f"{closing[0]}{inner}{closing[1]}"
+    return repr(value)
+
+
+@dataclass
+class _Renderer:
+    style: Style
+    written: WrittenClass
+
+    def slot(self, place: int, attribute: bool) -> str:
+        """A literal's text: its value, or the argument that it has become."""
+        if name := self.written.slots.get(place):
+            return f"self.{name}" if attribute else name
+        return literal_text(self.written.template.literals[place].value)
+
+    def place_of(self, literal: Any) -> int:
+        return next(index for index, item in enumerate(self.written.template.literals) if item is literal)
+
+    def construct(self, construct: Construct, name: str | None) -> Tree:
+        match construct:
+            case TextConstruct():
+                return TOKEN.sub(lambda found: self.slot(int(found.group(2)), False), construct.text)
+            case LayerConstruct():
+                return Nested(f"{construct.callee}(", tuple(self._arguments(construct, name)), ")")
+            case InstanceConstruct():
+                listed = [self.slot(self.place_of(literal), False) for literal in construct.body.instance_arguments]
+                elements = (*listed, *self.style.extra_arguments(None, name))
+                return Nested(f"{construct.body.written_class}(", elements, ")")
+            case SequenceConstruct():
+                return self._sequence(construct, name)
+        raise TypeError(construct)
+
+    def _arguments(self, construct: LayerConstruct, name: str | None) -> list[str]:
+        found = []
+        for argument, literal in construct.arguments:
+            place = self.place_of(literal)
+            constant = place not in self.written.slots
+            if constant and literal.has_default and literal.value == literal.default:
+                continue
+            text = self.slot(place, False)
+            found.append(text if argument.name is None else f"{argument.name}={text}")
+        return [*found, *self.style.extra_arguments(construct, name)]
+
+    def _sequence(self, construct: SequenceConstruct, name: str | None) -> Tree:
+        elements = [self.construct(element, f"{name}_{{}}") for element in construct.elements]
+        texts = [flat(element) for element in elements]
+        if len(set(texts)) == 1 and len(texts) > 1:
+            return self.style.repeated(texts[0], len(texts), construct.sequential)
+        numbered = [_numbered(element, number) for number, element in enumerate(elements)]
+        container = self.style.sequential if construct.sequential else lambda items, _: self.style.module_list(items)
+        opening, _, closing = container([flat(element) for element in numbered], name or "")
+        return Nested(opening, tuple(numbered), closing)
+
+    def comment(self, line: Line, others: list[Line]) -> str:
+        """The shape of what a line makes; a size that differs between instances by the name of the argument it equals."""
+        shapes = [shape_comment(item.value) for item in [line, *others]]
+        first = shapes[0]
+        if first is None or any(shape is None or len(shape) != len(first) for shape in shapes):
+            return ""
+        sizes = []
+        for axis in range(len(first)):
+            series = tuple(shape[axis] for shape in shapes if shape is not None)
+            sizes.append(str(series[0]) if len(set(series)) == 1 else self._named(series))
+        return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+    def _named(self, series: tuple[Any, ...]) -> str:
+        for place, name in self.written.slots.items():
+            if tuple(body.literals[place].value for body in self.written.bodies) == series:
+                return name
+        return "…"
+
+    def forward_text(self, text: str) -> str:
+        return TOKEN.sub(lambda found: self.slot(int(found.group(2)), True), text)
+
+    def stored_arguments(self) -> list[str]:
+        """Arguments that the forward method reads, and that the constructor must keep therefore."""
+        used = {int(found.group(2)) for line in self.written.lines for found in TOKEN.finditer(line.text)}
+        names = [self.written.slots[place] for place in sorted(used) if place in self.written.slots]
+        return list(dict.fromkeys(names))
+
+
+def _numbered(tree: Tree, number: int) -> Tree:
+    """`{}` in the name of a container's element is its place."""
+    if isinstance(tree, str):
+        return tree.replace("{}", str(number))
+    return Nested(tree.opening, tuple(_numbered(element, number) for element in tree.elements), tree.closing)
+
+
+def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool) -> list[tuple[str, tuple[str, ...]]]:
+    """A class as (line, names of the nodes that the line comes from)."""
+    renderer = _Renderer(style, written)
+    body = written.template
+    parameters = [*written.parameters]
+    lines: list[tuple[str, tuple[str, ...]]] = [(text, ()) for text in style.before_class(model, written.name)]
+    lines.append((style.class_line(written.name), ()))
+    lines.append((f'    """{_describe(model, written, renderer, is_root)}"""', ()))
+    lines.append(("", ()))
+    if body.attributes or parameters or style.init_line([]) != "def __init__(self) -> None:":
+        lines.append((f"    {style.init_line(parameters)}", ()))
+        lines.extend((f"        {text}", ()) for text in style.init_start())
+        stored = list(dict.fromkeys([*renderer.stored_arguments(), *style_kept(style, parameters)]))
+        lines.extend((f"        self.{name} = {name}", ()) for name in stored)
+        for name, construct in body.attributes.items():
+            tree = renderer.construct(construct, name)
+            lines.extend((text, ()) for text in broken(f"self.{name} = ", tree, "", 8, style.line_length))
+        for text in style.after_init(parameters):
+            lines.append((f"    {text}" if text else "", ()))
+        lines.append(("", ()))
+    lines.append((f"    {style.forward_line(written.arguments, len(body.outputs), body.needs_training)}", ()))
+    for number, line in enumerate(written.lines):
+        others = [other[number] for other in written.other_lines]
+        lines.extend(_forward_line(style, renderer, line, others))
+    return lines
+
+
+def style_kept(style: Style, parameters: Iterable[Any]) -> list[str]:
+    """Arguments that the style itself needs again (for `get_config`)."""
+    return [parameter.name for parameter in parameters] if style.after_init(list(parameters)) else []
+
+
+def _forward_line(style: Style, renderer: _Renderer, line: Line, others: list[Line]) -> list[tuple[str, tuple[str, ...]]]:
+    nodes = tuple(node.name or "" for item in [line, *others] for node in item.nodes)
+    indent = 8 + 4 * line.indent
+    text = renderer.forward_text(line.text)
+    comment = renderer.comment(line, others)
+    whole = f"{' ' * indent}{text}"
+    if comment and len(whole) + 2 + len(f"# {comment}") <= style.line_length:
+        whole += f"  # {comment}"
+    if len(whole) <= style.line_length:
+        return [(whole, nodes)]
+    return [(part, nodes) for part in broken("", _call_tree(text), "", indent, style.line_length)]
+
+
+def _call_tree(text: str) -> Tree:
+    """An over-long `target = call(arguments)` as a tree that can be broken at the outermost call's arguments."""
+    opening = text.find("(")
+    if opening < 0 or not text.endswith(")"):
+        return text
+    depth, start, elements = 0, opening + 1, []
+    for place in range(opening, len(text)):
+        depth += text[place] in "([{"
+        depth -= text[place] in ")]}"
+        if depth == 0:
+            if place != len(text) - 1:
+                return text
+            elements.append(text[start:place].strip())
+        elif depth == 1 and text[place] == ",":
+            elements.append(text[start:place].strip())
+            start = place + 1
+    return Nested(text[: opening + 1], tuple(elements), ")")
+
+
+def _describe(model: Model, written: WrittenClass, renderer: _Renderer, is_root: bool) -> str:
+    """The docstring: what goes in and what comes out, with shapes."""
+    from assay.write.parts import shape_of_value
+
+    body = written.template
+
+    def shown(values: list[Any], names: list[str] | None = None) -> str:
+        parts = []
+        for place, value in enumerate(values):
+            line = Line("", value, ())
+            siblings = [
+                Line("", (other.inputs if values is body.inputs else other.outputs)[place], ()) for other in written.bodies[1:]
+            ]
+            shape = renderer.comment(line, siblings) if shape_of_value(value) is not None else ""
+            parts.append(f"{names[place]} {shape}".strip() if names else shape or "…")
+        return ", ".join(parts)
+
+    text = f"{shown(body.inputs, written.arguments)} → {shown(body.outputs)}."
+    return f"{model.name}: {text}" if is_root else text
+
+
+def local_source(path: Path, text: str) -> str:
+    """The classes and functions of a file of local definitions that `text` uses, with those that they use in turn."""
+    source = path.read_text(encoding="utf-8")
+    definitions: dict[str, str] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            definitions[node.name] = "\n".join(source.splitlines()[start - 1 : node.end_lineno])
+    wanted: set[str] = set()
+    waiting = [text]
+    while waiting:
+        current = waiting.pop()
+        for name in definitions:
+            if name not in wanted and re.search(rf"(?<![\w.]){name}\b", current):
+                wanted.add(name)
+                waiting.append(definitions[name])
+    return "\n\n\n".join(code for name, code in definitions.items() if name in wanted)
+
+
+def import_lines(style_imports: dict[str, str], text: str) -> str:
+    """The imports that the text needs, in the usual order: standard library, then the rest."""
+    needed = list(dict.fromkeys(line for pattern, line in style_imports.items() if re.search(pattern, text)))
+    plain = sorted({line for line in needed if line.startswith("import ")}, key=str.lower)
+    grouped: dict[str, set[str]] = {}
+    for line in needed:
+        if line.startswith("from "):
+            module, _, names = line[5:].partition(" import ")
+            grouped.setdefault(module, set()).update(name.strip() for name in names.split(","))
+    from_lines = [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(grouped.items())]
+    standard, others = [], []
+    for line in [*plain, *from_lines]:
+        (standard if line.split()[1].split(".")[0] in sys.stdlib_module_names else others).append(line)
+    return "\n".join([*standard, *([""] if standard and others else []), *others])
+
+
+def model_source(model: Model, style: Style, classes: list[WrittenClass], root: Body) -> tuple[str, dict[int, tuple[str, ...]]]:
+    """The text of model.py, and line number → names of the nodes that the line comes from."""
+    rendered: list[tuple[str, tuple[str, ...]]] = []
+    for written in classes:
+        rendered.extend([("", ()), ("", ())])
+        rendered.extend(class_lines(model, style, written, written.template is root))
+    classes_text = "\n".join(text for text, _ in rendered)
+    arguments = next(written.arguments for written in classes if written.template is root)
+    footer = style.footer(model, root.written_class, arguments)
+    local = local_source(Path(style.local_file), classes_text) if style.local_file else ""
+    imports = import_lines(style.imports, "\n".join([local, classes_text, footer]))
+    head = [style.header(model), "", imports]
+    if local:
+        head.extend(["", "", local])
+    top = "\n".join(head)
+    offset = top.count("\n") + 1
+    lines = {offset + number: nodes for number, (_, nodes) in enumerate(rendered, start=1) if nodes}
+    text = f"{top}\n{classes_text}\n\n\n{footer.rstrip()}\n"
+    return text, lines

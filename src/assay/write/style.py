@@ -1,0 +1,132 @@
+"""How a framework's people write classes: what is the same for every model and differs between frameworks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from assay.graph.calls import Call
+from assay.model import Model
+from assay.write.table import Argument, NativeWeight
+from assay.write.weights import Step
+
+if TYPE_CHECKING:
+    from assay.write.body import Builder
+    from assay.write.parts import Index, LayerConstruct, Path
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An argument of a written class: `channels: int`."""
+
+    name: str
+    type: str
+
+
+@dataclass
+class Style:
+    """The base of all styles. Text is given without indentation; a class's body is indented by the renderer."""
+
+    framework: str
+    has_sequential: bool  # a container that can be called
+    imports: dict[str, str]  # a regular expression → the import that code matching it needs
+    reserved: frozenset[str] = frozenset()  # attribute names that the framework's base classes use
+    forward: str = "forward"
+    line_length: int = 100
+    local_file: str | None = None  # a file beside the style with local classes, copied where they are used
+    layers: frozenset[str] = frozenset()  # kinds of call that are layers even without weights (Dropout)
+    trained: frozenset[str] = field(default_factory=lambda: frozenset({"Dropout", "BatchNormalization"}))
+
+    def is_layer(self, call: Call) -> bool:
+        """Whether a call becomes an attribute that can be called with one value."""
+        return (bool(call.weights) or call.kind in self.layers) and not call.kind.startswith("Recurrent")
+
+    def differs_in_training(self, kind: str) -> bool:
+        return kind in self.trained
+
+    def can_hold(self, kinds: Sequence[str]) -> bool:
+        """Whether a container can hold elements of these kinds (see `Builder._kind_of`)."""
+        if self.has_sequential:
+            return "function" not in kinds
+        return len(set(kinds)) == 1 and kinds[0].startswith(("layer", "module"))
+
+    def class_line(self, name: str) -> str:
+        """`class Block(nn.Module):`."""
+        raise NotImplementedError
+
+    def before_class(self, model: Model, name: str) -> list[str]:
+        """Decorators."""
+        return []
+
+    def init_line(self, parameters: Sequence[Parameter]) -> str:
+        """`def __init__(self, channels: int) -> None:`."""
+        listed = "".join(f", {parameter.name}: {parameter.type}" for parameter in parameters)
+        return f"def __init__(self{listed}) -> None:"
+
+    def init_start(self) -> list[str]:
+        """The first lines of the constructor."""
+        return ["super().__init__()"]
+
+    def after_init(self, parameters: Sequence[Parameter]) -> list[str]:
+        """More methods after the constructor, such as `get_config`."""
+        return []
+
+    def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
+        """`def forward(self, x: Tensor) -> Tensor:`."""
+        raise NotImplementedError
+
+    def module_call(self, reference: str, operands: Sequence[str], needs_training: bool) -> str:
+        """A call of a module that is written too."""
+        return f"{reference}({', '.join(operands)})"
+
+    def extra_arguments(self, construct: LayerConstruct | None, name: str | None) -> list[str]:
+        """Arguments that every construct gets: `rngs=rngs`, `name="conv1"`. `construct` is None for a written class."""
+        return []
+
+    def sequential(self, elements: list[str], name: str) -> tuple[str, list[str], str]:
+        """A callable container as (opening, elements, closing)."""
+        return "nn.Sequential(", elements, ")"
+
+    def module_list(self, elements: list[str]) -> tuple[str, list[str], str]:
+        """A container that only holds."""
+        return "[", elements, "]"
+
+    def repeated(self, element: str, count: int, sequential: bool) -> str:
+        """The same construct several times, in a container."""
+        return f"[{element} for _ in range({count})]"
+
+    def parameter(
+        self, builder: Builder, name: str, value: ir.Value, role: str, steps: tuple[Step, ...]
+    ) -> tuple[str, NativeWeight]:
+        """The construct of a bare parameter (or of a constant array), and where its value comes from."""
+        raise NotImplementedError
+
+    def parameter_reference(self, name: str) -> str:
+        """How the forward method refers to a bare parameter."""
+        return f"self.{name}"
+
+    def native_path(self, path: Path, leaf: str) -> str:
+        """The key of a parameter in weights.safetensors."""
+        from assay.write.parts import Index
+
+        parts = [str(part.number) if isinstance(part, Index) else part for part in path]
+        return ".".join(filter(None, [*parts, leaf]))
+
+    def header(self, model: Model) -> str:
+        """The module docstring of model.py."""
+        return f'"""{model.name} in {self.framework}."""'
+
+    def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
+        """`load()` and whatever else stands below the classes."""
+        raise NotImplementedError
+
+
+def element_name(path: str | Index) -> str:
+    """A part of a path as text."""
+    return path if isinstance(path, str) else str(path.number)
+
+
+__all__ = ["Argument", "Parameter", "Style", "element_name"]

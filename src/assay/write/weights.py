@@ -1,0 +1,139 @@
+"""Invertible maps between the graph's weights and a framework's native parameters.
+
+A native parameter is one source array, or one part of it, after a chain of invertible steps. The maps are data: they are
+saved with every written package, so that weights trained in any framework come back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Step:
+    """One invertible step on an array: `transpose` (axes), `reshape` (from shape, to shape), `blocks` (axis, order), `flip` (axes)."""
+
+    kind: str
+    arguments: tuple[Any, ...]
+
+    def forward(self, array: np.ndarray) -> np.ndarray:
+        """From the graph's form towards the framework's."""
+        match self.kind:
+            case "transpose":
+                return array.transpose(self.arguments)
+            case "reshape":
+                return array.reshape(self.arguments[1])
+            case "blocks":
+                return _reorder(array, *self.arguments)
+            case "flip":
+                return np.flip(array, self.arguments)
+        raise ValueError(f"unknown step {self.kind}")
+
+    def backward(self, array: np.ndarray) -> np.ndarray:
+        """From the framework's form towards the graph's."""
+        match self.kind:
+            case "transpose":
+                return array.transpose(np.argsort(self.arguments))
+            case "reshape":
+                return array.reshape(self.arguments[0])
+            case "blocks":
+                axis, order = self.arguments
+                return _reorder(array, axis, tuple(np.argsort(order)))
+            case "flip":
+                return np.flip(array, self.arguments)
+        raise ValueError(f"unknown step {self.kind}")
+
+
+def _reorder(array: np.ndarray, axis: int, order: Iterable[int]) -> np.ndarray:
+    blocks = np.split(array, len(tuple(order)), axis)
+    return np.concatenate([blocks[index] for index in order], axis)
+
+
+def transpose(*axes: int) -> Step:
+    """Native axis i is the graph's axis `axes[i]`."""
+    return Step("transpose", axes)
+
+
+def reshape(old: Iterable[int], new: Iterable[int]) -> Step:
+    """Row-major reshape."""
+    return Step("reshape", (tuple(old), tuple(new)))
+
+
+def blocks(axis: int, order: Iterable[int]) -> Step:
+    """Equal blocks along an axis in a new order: gates of recurrent layers."""
+    return Step("blocks", (axis, tuple(order)))
+
+
+def flip(*axes: int) -> Step:
+    """Axes reversed: kernels of transposed convolutions that do not flip."""
+    return Step("flip", axes)
+
+
+@dataclass(frozen=True)
+class WeightMap:
+    """Where one native parameter comes from."""
+
+    native: str  # the framework's path, the key in weights.safetensors
+    source: str  # the initializer's name in the graph
+    role: str  # "parameter", "statistic" or "constant"
+    index: tuple[tuple[int, int] | None, ...] = ()  # the part of the source: (start, stop) for each leading axis, None for all
+    steps: tuple[Step, ...] = ()
+
+    def to_native(self, source: np.ndarray) -> np.ndarray:
+        """The native array from the graph's."""
+        array = source[self._slices()]
+        for step in self.steps:
+            array = step.forward(array)
+        return np.ascontiguousarray(array)
+
+    def to_source(self, native: np.ndarray, into: np.ndarray) -> None:
+        """Writes the native array back into its part of the graph's."""
+        array = native
+        for step in reversed(self.steps):
+            array = step.backward(array)
+        into[self._slices()] = array.reshape(into[self._slices()].shape)
+
+    def _slices(self) -> tuple[slice, ...]:
+        return tuple(slice(None) if part is None else slice(*part) for part in self.index)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "native": self.native,
+            "source": self.source,
+            "role": self.role,
+            "index": [None if part is None else list(part) for part in self.index],
+            "steps": [[step.kind, *_lists(step.arguments)] for step in self.steps],
+        }
+
+
+def _lists(values: Iterable[Any]) -> list[Any]:
+    return [_lists(item) if isinstance(item, tuple) else item for item in values]
+
+
+def to_native(maps: Iterable[WeightMap], arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Native path → array, from arrays by initializer name."""
+    return {item.native: item.to_native(arrays[item.source]) for item in maps}
+
+
+def to_source(
+    maps: Iterable[WeightMap], native: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
+    """Initializer name → array, put together from the native parts that are present; a source with a missing part is left out."""
+    by_source: dict[str, list[WeightMap]] = {}
+    for item in maps:
+        by_source.setdefault(item.source, []).append(item)
+    found = {}
+    for source, parts in by_source.items():
+        present = [part for part in parts if part.native in native]
+        covered = sum(native[part.native].size for part in present)
+        if len(present) == len(parts) and covered == math.prod(shapes[source]):
+            array = np.empty(shapes[source], dtype=native[present[0].native].dtype)
+            for part in present:
+                part.to_source(native[part.native], array)
+            found[source] = array
+    return found
