@@ -78,7 +78,8 @@ def keep_to_cpus(cpus: Sequence[int]) -> None:
 def choose_cpus(count: int, allowed: Sequence[int]) -> list[int]:
     """`count` of the allowed CPUs, on different cores first: two hardware threads of a core share its units."""
     seen: set[str] = set()
-    first, second = [], []
+    first: list[int] = []
+    second: list[int] = []
     for cpu in allowed:
         try:
             core = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text().strip()
