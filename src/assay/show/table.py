@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from assay.show import words
 from assay.show.facts import ColdStart, Comparison, Measurement, Proof, Recommendation, Standing, WrittenCode
 
+INTERRUPTED = "interrupted"
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -175,7 +177,8 @@ def _present(column: Column, cells: dict[str, Cell]) -> Iterable[tuple[Column, d
     values = [cell.value for cell in cells.values() if cell.value is not None]
     if values:
         least = min(values)
-        yield column, {name: replace(cell, best=cell.value == least) for name, cell in cells.items()}
+        differ = len(values) == 1 or least < max(values)  # where all are the same, none stands out
+        yield column, {name: replace(cell, best=differ and cell.value == least) for name, cell in cells.items()}
 
 
 def _cold_cell(start: ColdStart) -> Cell:
@@ -207,7 +210,7 @@ def target_of(contestant: str) -> str:
 
 def problems_of(comparison: Comparison) -> tuple[Problem, ...]:
     """Everything that kept a contestant from being counted, one entry for each cause."""
-    found = [Problem("interrupted", comparison.interrupted)] if comparison.interrupted else []
+    found = [Problem(INTERRUPTED, comparison.interrupted)] if comparison.interrupted else []
     found += [
         Problem(m.framework, m.reason, f"install it: {m.command}" if m.command else "") for m in comparison.missing
     ]
@@ -244,7 +247,8 @@ def _difference(proof: Proof) -> str:
         return proof.reason or "no reason given"
     tolerance = next((c.tolerance for c in proof.checks if c.check == proof.worst.check and c.tolerance), None)
     allowed = f" ({words.error(tolerance)} allowed)" if tolerance else ""
-    where = f"{proof.worst.check} of {proof.worst.tensor} deviate by {words.error(proof.worst.error)}{allowed}"
+    deviate = f"deviate by {words.error(proof.worst.error)}" if math.isfinite(proof.worst.error) else "are not finite"
+    where = f"{proof.worst.check} of {proof.worst.tensor} {deviate}{allowed}"
     return f"{where}; {proof.reason}" if proof.reason else where
 
 

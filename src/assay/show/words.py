@@ -20,6 +20,12 @@ def one_line(text: str, limit: int | None = None) -> str:
     return harmless if limit is None or len(harmless) <= limit else harmless[: limit - 1] + "…"
 
 
+def sentence(text: str) -> str:
+    """Text on one line that begins with a capital and ends with a full stop."""
+    said = one_line(text)
+    return said[:1].upper() + said[1:] + ("" if said.endswith((".", "!", "?")) else ".")
+
+
 def many_lines(text: str) -> str:
     """Like `one_line`, keeping line breaks and tabs: for source code."""
     return "".join("\N{REPLACEMENT CHARACTER}" if _steers(c) and c not in "\n\t" else c for c in text)
