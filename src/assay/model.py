@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,16 +143,29 @@ def scope_of(node: ir.Node) -> tuple[tuple[str, int], ...]:
 
 
 def attributes_of(node: ir.Node) -> dict[str, Any]:
-    """A node's attributes as plain values; float32 decimals come back as they were written (1e-5, not 9.999e-06)."""
+    """A node's attributes as plain values; float32 numbers come back as they were meant (see `intended`)."""
     found: dict[str, Any] = {}
     for name, attribute in node.attributes.items():
         value = attribute.value
         if attribute.type == ir.AttributeType.FLOAT:
-            value = float(str(np.float32(value)))
+            value = intended(value)
         elif attribute.type == ir.AttributeType.FLOATS:
-            value = [float(str(np.float32(item))) for item in value]
+            value = [intended(item) for item in value]
         found[name] = value
     return found
+
+
+def intended(number: float) -> float:
+    """The number that somebody stored as a float32 attribute: 1e-5, not 9.999999747e-06; 1/6, not 0.16666667163.
+
+    A small fraction if the float32 is that of one with a denominator up to 12, else the shortest decimal.
+    """
+    single = np.float32(number)
+    decimal = float(str(single))
+    if len(str(single).strip("-0.").replace(".", "")) < 7:
+        return decimal
+    fraction = Fraction(float(single)).limit_denominator(12)
+    return float(fraction) if np.float32(float(fraction)) == single else decimal
 
 
 def _is_floating(value: ir.Value) -> bool:

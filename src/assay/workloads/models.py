@@ -132,7 +132,7 @@ class VowelsRNN(nn.Module):
 class OutcomeMLP(nn.Module):
     """A multi-layer perceptron over a patient's measurements."""
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int = 21) -> None:
         self.hidden1 = nn.Linear(features, 64)
         self.norm = nn.LayerNorm(64)
         self.dropout = nn.Dropout(0.3)

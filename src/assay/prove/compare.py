@@ -1,0 +1,204 @@
+"""Float64 results of contestants beside the oracle's and one another's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from assay.frameworks.base import Contestant
+from assay.graph.calls import calls_of
+from assay.model import Model, constant_of, intended
+from assay.prove import tolerance
+from assay.prove.result import Check, Proof
+from assay.write.package import Package
+from assay.write.weights import to_source
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What one contestant computed, under the graph's names."""
+
+    outputs: tuple[np.ndarray, ...]
+    loss: float | None
+    gradients: Arrays
+    input_gradients: Arrays
+    statistics: Arrays  # after one pass in training mode
+    losses: np.ndarray
+    updates: Arrays  # what the steps added to each parameter and statistic
+    dropout: tuple[tuple[float, np.ndarray, np.ndarray], ...]  # rate, ones after training mode, ones after evaluation
+
+
+def read_results(path: Path, package: Package, dropout: tuple[tuple[str, float], ...]) -> Results:
+    """The arrays that a worker saved under native paths, mapped back to the graph's names."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    shapes = {name: array.shape for name, array in package.model.weights().items()}
+    maps = [item for item in package.weights if item.source in shapes]
+
+    def back(prefix: str) -> Arrays:
+        native = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+        return to_source(maps, native, shapes)
+
+    initial, final = back("initial/"), back("state/")
+    count = sum(name.startswith("output/") for name in arrays)
+    rates = [rate for _, rate in dropout]
+    return Results(
+        tuple(arrays[f"output/{index}"] for index in range(count)),
+        float(arrays["loss"]) if "loss" in arrays else None,
+        back("gradient/"),
+        {name: array for name, array in arrays.items() if name.startswith("input_gradient/")},
+        back("gradient_state/"),
+        arrays.get("losses", np.zeros(0)),
+        {name: final[name] - initial[name] for name in final},
+        tuple((rate, arrays[f"dropout/{i}/trained"], arrays[f"dropout/{i}/evaluated"]) for i, rate in enumerate(rates)),
+    )
+
+
+def deviation(actual: np.ndarray, expected: np.ndarray, scale: float = 0.0) -> float:
+    """The largest difference relative to the largest expected element (at least `scale`); infinite where shapes differ or
+    a number is not finite on one side only."""
+    if actual.shape != expected.shape:
+        return math.inf
+    if not actual.size:
+        return 0.0
+    if not np.isfinite(actual).all() or not np.isfinite(expected).all():
+        return 0.0 if np.array_equal(actual, expected, equal_nan=True) else math.inf
+    difference = float(np.abs(actual.astype(np.float64) - expected.astype(np.float64)).max())
+    return difference / max(float(np.abs(expected).max()), scale, np.finfo(np.float64).tiny) if difference else 0.0
+
+
+@dataclass
+class Judge:
+    """Compares contestants as their results come in. The first sound one is what the others' gradients are held against."""
+
+    model: Model
+    truth: tuple[np.ndarray, ...]  # the oracle's outputs
+    trained: bool  # whether there is a loss to differentiate
+    reference: tuple[str, Results] | None = None
+    results: dict[str, Results] = field(default_factory=dict)
+
+    def judge(self, contestant: Contestant, package: Package, results: Results, errors: Mapping[str, str]) -> Proof:
+        """The proof of one contestant. `errors`: stage → reason, for what it could not compute."""
+        if errors:
+            reason = "; ".join(f"{stage}: {text}" for stage, text in errors.items())
+            return Proof(contestant.name, "not-run" if "open" in errors else "different", reason)
+        allowed = tolerance.applying(contestant.framework, contestant.backend, self._kinds())
+        slack = sum(item.error for item in allowed)
+        checks = [self._outputs(results, slack)]
+        if self.trained:
+            self.results[contestant.name] = results
+            if self.reference is None and checks[0].status == "equal":
+                self.reference = (contestant.name, results)
+            if self.reference is not None:
+                checks.extend(self._training(results, self.reference[1], slack))
+        checks.append(self._dropout(results))
+        wrong = [item for item in checks if item.status == "different"]
+        reason = _sentence(wrong[0]) if wrong else None
+        return Proof(
+            contestant.name, "different" if wrong else "equal", reason, tuple(checks), allowances=tuple(map(str, allowed))
+        )
+
+    def _kinds(self) -> set[str]:
+        kinds = {call.kind for call in calls_of(self.model)}
+        if self.model.training is not None:
+            optimizer = self.model.training.optimizer
+            kinds |= {type(optimizer).__name__, type(optimizer.schedule).__name__, type(self.model.training.loss).__name__}
+            kinds |= {"clip"} if optimizer.clip is not None else set()
+        return kinds
+
+    def _outputs(self, results: Results, slack: float) -> Check:
+        if len(results.outputs) != len(self.truth):
+            reason = f"{len(results.outputs)} outputs, expected {len(self.truth)}"
+            return Check("outputs", "different", len(results.outputs), reason=reason)
+        names = [value.name or str(index) for index, value in enumerate(self.model.graph.outputs)]
+        return _check(
+            "outputs", dict(zip(names, results.outputs, strict=True)), dict(zip(names, self.truth, strict=True)), tolerance.OUTPUTS + slack
+        )
+
+    def _training(self, results: Results, reference: Results, slack: float) -> list[Check]:
+        gradients = tolerance.GRADIENTS + slack
+        steps = tolerance.STEPS + 10 * slack
+        loss, losses = {"loss": np.asarray(results.loss)}, {"loss": np.asarray(reference.loss)}
+        return [
+            _check("loss", loss, losses, tolerance.OUTPUTS + slack),
+            _check(
+                "gradients",
+                results.gradients | results.input_gradients,
+                reference.gradients | reference.input_gradients,
+                gradients,
+            ),
+            _check("statistics", results.statistics, reference.statistics, gradients),
+            _check(
+                "steps",
+                results.updates | {"losses": results.losses},
+                reference.updates | {"losses": reference.losses},
+                steps,
+                scaled_apart=("losses",),
+            ),
+        ]
+
+    def _dropout(self, results: Results) -> Check:
+        """Rate, scale, and absence in evaluation, of every dropout layer of the graph."""
+        expected = sorted(_dropout_rates(self.model))
+        found = sorted(rate for rate, _, _ in results.dropout)
+        if len(expected) != len(found) or any(abs(a - b) > 1e-6 for a, b in zip(expected, found, strict=True)):
+            reason = f"dropout rates {found}, expected {expected}"
+            return Check("dropout", "different", len(found), reason=reason)
+        for number, (rate, trained, evaluated) in enumerate(results.dropout):
+            if reason := _dropout_fault(rate, trained, evaluated):
+                return Check("dropout", "different", len(found), f"dropout {number}", reason=reason)
+        return Check("dropout", "equal", len(found))
+
+
+def _dropout_rates(model: Model) -> list[float]:
+    rates = []
+    for node in model.graph:
+        if node.op_type == "Dropout":
+            ratio = constant_of(node.inputs[1]) if len(node.inputs) > 1 else None
+            rates.append(0.5 if ratio is None else intended(float(ratio.reshape(()))))
+    return rates
+
+
+def _dropout_fault(rate: float, trained: np.ndarray, evaluated: np.ndarray) -> str | None:
+    """What is wrong with a dropout layer's answer to an array of ones, or None."""
+    if not np.array_equal(evaluated, np.ones_like(evaluated)):
+        return "dropout changes its input in evaluation mode"
+    kept = trained[trained != 0]
+    if kept.size and float(np.abs(kept * (1 - rate) - 1).max()) > 1e-6:
+        return f"kept elements are multiplied by {float(kept.flat[0]):g}, expected {1 / (1 - rate):g}"
+    dropped = 1 - kept.size / trained.size
+    bound = 6 * math.sqrt(rate * (1 - rate) / trained.size)  # six standard deviations: one false alarm in 10⁹
+    if abs(dropped - rate) > bound:
+        return f"{dropped:.4f} of the elements are dropped, expected {rate:g} ± {bound:.4f}"
+    return None
+
+
+def _check(name: str, actual: Arrays, expected: Arrays, limit: float, scaled_apart: tuple[str, ...] = ()) -> Check:
+    """Compares arrays by name. A tensor much smaller than its neighbours is judged by their size."""
+    if missing := sorted(set(expected) ^ set(actual)):
+        side = "is missing" if missing[0] in expected else "was not expected"
+        return Check(name, "different", len(actual), missing[0], reason=f"{missing[0]} {side}")
+    if not expected:
+        return Check(name, "equal", 0)
+    largest = max((float(np.abs(array).max(initial=0.0)) for key, array in expected.items() if key not in scaled_apart), default=0.0)
+    if not math.isfinite(largest):
+        largest = 0.0
+    errors = {
+        key: deviation(actual[key], array, 0.0 if key in scaled_apart else largest * tolerance.SMALLEST_SCALE)
+        for key, array in expected.items()
+    }
+    worst = max(errors, key=lambda key: errors[key])
+    status = "equal" if errors[worst] <= limit else "different"
+    return Check(name, status, len(expected), worst, errors[worst], limit)
+
+
+def _sentence(check: Check) -> str:
+    if check.reason:
+        return f"{check.check}: {check.reason}"
+    return f"{check.check}: {check.tensor} deviates by {check.error:.1e}, at most {check.tolerance:.0e} expected"

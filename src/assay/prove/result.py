@@ -1,0 +1,61 @@
+"""`Proof`: what proving hands over for each contestant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Check:
+    """One kind of thing compared in float64: outputs, loss, gradients, statistics, steps or dropout."""
+
+    check: str
+    status: str  # "equal", "different" or "not-run"
+    tensors: int  # how many arrays were compared
+    tensor: str | None = None  # the one that deviates most
+    error: float | None = None  # its relative deviation
+    tolerance: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The check that came closest to its tolerance, or went beyond it by most."""
+
+    check: str
+    tensor: str
+    error: float
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first node whose value differs, and the line of written code that computes it."""
+
+    node: str
+    operator: str
+    error: float
+    file: str | None = None
+    line: int | None = None
+    source: str | None = None
+    reference: str | None = None  # the same node's line in the reference framework
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether a contestant computes the same function as the graph and as the others, in its own mode."""
+
+    contestant: str
+    status: str  # "equal", "different" or "not-run"
+    reason: str | None = None
+    checks: tuple[Check, ...] = ()
+    divergence: Divergence | None = None
+    allowances: tuple[str, ...] = ()
+
+    @property
+    def worst(self) -> Worst | None:
+        """The deviation that is largest beside its tolerance."""
+        known = [item for item in self.checks if item.error is not None and item.tensor is not None and item.tolerance]
+        if not known:
+            return None
+        most = max(known, key=lambda item: item.error / item.tolerance)  # type: ignore[operator]
+        return Worst(most.check, most.tensor, most.error)  # type: ignore[arg-type]
