@@ -309,6 +309,12 @@ class Comparison:
         """Strict JSON (no NaN literals: a number that is not finite becomes the string "NaN", "Infinity" or "-Infinity")."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from assay.show.notebook import fragment
+
+        return fragment(self)
+
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Comparison:
         if plain.get("format") != FORMAT:

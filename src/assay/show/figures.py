@@ -175,9 +175,8 @@ def _cold_starts(comparison: Comparison, table: Table) -> Iterable[Chart]:
     layout |= {
         "barmode": "stack",
         "showlegend": True,
-        "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "traceorder": "normal"},
+        "legend": LEGEND | {"traceorder": "normal"},
     }
-    layout["margin"] = layout["margin"] | {"t": 40}
     layout["yaxis"] = ROWS_AXIS
     description = "Seconds that import, build and first step take in a fresh process, per contestant"
     yield Chart("cold-start", "Cold start", description, {"data": data, "layout": layout})
