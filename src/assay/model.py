@@ -13,9 +13,9 @@ import numpy as np
 import onnx_ir as ir
 
 from assay.errors import ModelError, OutputError
-from assay.nn.optimizers import Training
 
 if TYPE_CHECKING:
+    from assay.nn.optimizers import Training
     from assay.write.package import Package
 
 # Metadata keys. They travel inside the ONNX file, so that a model written to disk and brought back keeps its structure.

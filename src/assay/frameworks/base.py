@@ -15,11 +15,12 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from assay.nn.optimizers import Training
+if TYPE_CHECKING:
+    from assay.nn.optimizers import Training
 
 
 @dataclass(frozen=True)
