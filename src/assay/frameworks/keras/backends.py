@@ -1,0 +1,301 @@
+"""What the three backends of Keras do differently once a model is compiled: state, gradients, threads, waiting.
+
+Keras has no backend-neutral gradient, and its compiled functions carry their state on JAX and hold it elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import cache
+from typing import Any
+
+import keras
+import numpy as np
+
+Losses = tuple[Any, Sequence[Any], Sequence[Any]]  # loss, gradients of the parameters, gradients of the inputs
+
+
+class Runner(ABC):
+    """A compiled model: the functions that `fit` and `predict` call for each batch."""
+
+    def __init__(self, trainer: Any, mode: str) -> None:
+        self.trainer, self.mode = trainer, mode
+        _report_each_loss(trainer)
+        self.retrace()
+
+    def retrace(self) -> None:
+        """Forgets what was compiled, after a change that a traced function would not see."""
+        self.settle()
+        self.trainer.make_train_function(force=True)
+        self.trainer.make_predict_function(force=True)
+        self._train: Callable[..., Any] = self.trainer.train_function
+        self._predict: Callable[..., Any] = self.trainer.predict_function
+        self._gradients: Callable[..., Losses] | None = None
+
+    def settle(self) -> None:
+        """Brings the values that a stateless step carries back into the variables."""
+
+    def train_step(self, inputs: Sequence[Any], targets: Any) -> Any:
+        return self._train([(_one_structure(inputs), targets)])["loss"]
+
+    def predict(self, inputs: Sequence[Any]) -> Any:
+        return self._predict([(_one_structure(inputs),)])
+
+    @abstractmethod
+    def wait(self, value: Any) -> None:
+        """Blocks until `value` and the updated parameters are computed."""
+
+    @abstractmethod
+    def gradients(self, model: Any, inputs: Sequence[Any], targets: Any) -> Losses:
+        """Loss and gradients in training mode, executed in this mode."""
+
+
+def _one_structure(inputs: Sequence[Any]) -> Any:
+    """Inputs as `fit` gives them to a model: the one, or the list of them."""
+    return inputs[0] if len(inputs) == 1 else list(inputs)
+
+
+def _floating(inputs: Sequence[Any]) -> list[int]:
+    """The positions of the inputs that have a gradient."""
+    return [i for i, x in enumerate(inputs) if "float" in keras.backend.standardize_dtype(x.dtype)]
+
+
+def _replaced(inputs: Sequence[Any], positions: Sequence[int], values: Sequence[Any]) -> list[Any]:
+    replaced = list(inputs)
+    for position, value in zip(positions, values, strict=True):
+        replaced[position] = value
+    return replaced
+
+
+def _spread(count: int, positions: Sequence[int], values: Sequence[Any]) -> list[Any]:
+    """The values at their positions among `count`, None elsewhere."""
+    return _replaced([None] * count, positions, values)
+
+
+def _report_each_loss(trainer: Any) -> None:
+    """Keras reports the mean of the losses since the epoch began; makes that the loss of the step."""
+    tracker = next(metric for metric in trainer.metrics if metric.name == "loss")
+    add = tracker.update_state
+
+    def replace(values: Any, sample_weight: Any = None) -> None:
+        tracker.reset_state()
+        add(values)
+
+    tracker.update_state = replace
+
+
+class Backend(ABC):
+    """One backend of Keras, in this process."""
+
+    runner: type[Runner]
+
+    def __init__(self) -> None:
+        self.compilations = 0
+        threads = os.environ.get("ASSAY_THREADS")
+        self.configure(int(threads) if threads else None)
+
+    @abstractmethod
+    def configure(self, threads: int | None) -> None:
+        """Sets threads, full float32 precision and determinism, before anything is computed."""
+
+    def float64(self) -> AbstractContextManager[Any]:
+        """What the backend needs to compute in float64 at all."""
+        return contextlib.nullcontext()
+
+    def place(self, array: np.ndarray, dtype: str) -> Any:
+        floating = np.issubdtype(array.dtype, np.floating)
+        return keras.ops.convert_to_tensor(array, dtype=dtype if floating else None)
+
+
+@cache
+def backend() -> Backend:
+    """The backend that Keras was imported with."""
+    return {"tensorflow": TensorFlow, "jax": Jax, "torch": Torch}[keras.backend.backend()]()
+
+
+# --------------------------------------------------------------------------------------------------------- TensorFlow
+
+
+class TensorFlowRunner(Runner):
+    def __init__(self, trainer: Any, mode: str) -> None:
+        if mode != "eager":
+            _count_traces(trainer, "train_step")
+            _count_traces(trainer, "predict_step")
+        super().__init__(trainer, mode)
+
+    def wait(self, value: Any) -> None:
+        for leaf in keras.tree.flatten(value):
+            if hasattr(leaf, "numpy"):  # a CPU has computed it by now; a device waits here
+                leaf.numpy()
+
+    def gradients(self, model: Any, inputs: Sequence[Any], targets: Any) -> Losses:
+        import tensorflow as tf
+
+        positions = _floating(inputs)
+        variables = [variable.value for variable in model.trainable_variables]
+
+        def compute(inputs: Sequence[Any], targets: Any) -> tuple[Any, list[Any]]:
+            watched = [inputs[i] for i in positions]
+            with tf.GradientTape() as tape:
+                tape.watch(watched)
+                loss = self.trainer.loss(targets, model(*_replaced(inputs, positions, watched), training=True))
+            sources = [*variables, *watched]
+            found = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            return loss, [tf.convert_to_tensor(gradient) for gradient in found]
+
+        if self._gradients is None:
+            eager = self.mode == "eager"
+            self._gradients = compute if eager else tf.function(compute, jit_compile=self.mode == "xla")
+        loss, found = self._gradients(list(inputs), targets)
+        count = len(variables)
+        return loss, found[:count], _spread(len(inputs), positions, found[count:])
+
+
+def _count_traces(trainer: Any, name: str) -> None:
+    """Python runs a step's source once per trace: counting those counts the graphs that TensorFlow makes."""
+    original = getattr(type(trainer), name)
+
+    def step(*arguments: Any) -> Any:
+        backend().compilations += 1
+        return original(trainer, *arguments)
+
+    setattr(trainer, name, step)
+
+
+class TensorFlow(Backend):
+    runner = TensorFlowRunner
+
+    def configure(self, threads: int | None) -> None:
+        import tensorflow as tf
+
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        tf.get_logger().setLevel("ERROR")  # a session that compiles again is no fault: it warns of retracing
+
+
+# ---------------------------------------------------------------------------------------------------------------- JAX
+
+
+class JaxRunner(Runner):
+    """Carries the state from step to step as `fit` does, which gives it back to the variables after each epoch."""
+
+    _state: tuple[Any, ...] | None = None
+
+    def _carried(self) -> tuple[Any, ...]:
+        """Parameters, statistics, the optimizer's variables, the metrics'."""
+        if self._state is None:
+            trainer = self.trainer
+            groups = (trainer.trainable_variables, trainer.non_trainable_variables)
+            groups += (trainer.optimizer.variables, trainer.metrics_variables)
+            self._state = tuple([variable.value for variable in group] for group in groups)
+        return self._state
+
+    def settle(self) -> None:
+        if self._state is None:
+            return
+        trainer, state = self.trainer, self._state
+        groups = (trainer.trainable_variables, trainer.non_trainable_variables)
+        groups += (trainer.optimizer.variables, trainer.metrics_variables)
+        for group, values in zip(groups, state, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)
+        self._state = None
+
+    def train_step(self, inputs: Sequence[Any], targets: Any) -> Any:
+        logs, self._state = self._train(self._carried(), iter(((_one_structure(inputs), targets),)))
+        return logs["loss"]
+
+    def predict(self, inputs: Sequence[Any]) -> Any:
+        state = self._carried()
+        outputs, kept = self._predict(state[:2], iter(((_one_structure(inputs),),)))
+        self._state = (*kept, *state[2:])
+        return outputs
+
+    def wait(self, value: Any) -> None:
+        import jax
+
+        jax.block_until_ready((value, self._state))
+
+    def gradients(self, model: Any, inputs: Sequence[Any], targets: Any) -> Losses:
+        import jax
+
+        positions = _floating(inputs)
+
+        def loss(parameters: Any, watched: Any, statistics: Any, inputs: Any, targets: Any) -> Any:
+            arguments = _replaced(inputs, positions, watched)
+            outputs, _ = model.stateless_call(parameters, statistics, *arguments, training=True)
+            return self.trainer.loss(targets, outputs)
+
+        if self._gradients is None:
+            compute = jax.value_and_grad(loss, argnums=(0, 1))
+            self._gradients = compute if self.mode == "eager" else jax.jit(compute)
+        parameters = [variable.value for variable in model.trainable_variables]
+        statistics = [variable.value for variable in model.non_trainable_variables]
+        watched = [inputs[i] for i in positions]
+        value, (of_parameters, of_inputs) = self._gradients(parameters, watched, statistics, list(inputs), targets)
+        return value, of_parameters, _spread(len(inputs), positions, of_inputs)
+
+
+class Jax(Backend):
+    runner = JaxRunner
+
+    def configure(self, threads: int | None) -> None:
+        import jax
+
+        if threads is not None:  # the size of XLA's thread pools, read when the first array is made
+            os.environ["NPROC"] = str(threads)
+        if jax.default_backend() != "cpu":
+            jax.config.update("jax_default_matmul_precision", "highest")
+        jax.monitoring.register_event_duration_secs_listener(self._count)
+
+    def _count(self, event: str, seconds: float, **_: Any) -> None:
+        self.compilations += event == "/jax/core/compile/backend_compile_duration"
+
+    def float64(self) -> AbstractContextManager[Any]:
+        import jax
+
+        return jax.enable_x64(True)  # type: ignore[no-any-return, unused-ignore]
+
+
+# -------------------------------------------------------------------------------------------------------------- torch
+
+
+class TorchRunner(Runner):
+    def wait(self, value: Any) -> None:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+
+    def gradients(self, model: Any, inputs: Sequence[Any], targets: Any) -> Losses:
+        import torch
+
+        positions = _floating(inputs)
+        watched = [inputs[i].detach().requires_grad_() for i in positions]
+        outputs = model(*_replaced(inputs, positions, watched), training=True)
+        loss = self.trainer.loss(targets, outputs)
+        variables = [variable.value for variable in model.trainable_variables]
+        found = torch.autograd.grad(loss, [*variables, *watched], materialize_grads=True)
+        count = len(variables)
+        return loss, found[:count], _spread(len(inputs), positions, found[count:])
+
+
+class Torch(Backend):
+    runner = TorchRunner
+
+    def configure(self, threads: int | None) -> None:
+        import torch
+
+        if threads is not None:
+            torch.set_num_threads(threads)
+            with contextlib.suppress(RuntimeError):  # another library has started the pool: it keeps its size
+                torch.set_num_interop_threads(1)
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.deterministic = True

@@ -1,0 +1,238 @@
+"""A written Keras package, alive in this process, on the backend that KERAS_BACKEND names.
+
+What is timed is what `compile` and `fit` run: `train_function` and `predict_function`, which Keras makes from the
+compiled model and which `fit` and `predict` call for every batch, without what they put around it (progress bar, data
+pipeline, conversion to NumPy). With `jit_compile="auto"` that is, on a CPU, a `tf.function` without XLA on TensorFlow,
+`jax.jit` on JAX and eager execution on PyTorch; the mode `eager` is `run_eagerly=True`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+
+from assay.errors import DataError
+from assay.frameworks.base import DropoutSample, Gradients
+from assay.frameworks.keras.backends import Runner, backend
+
+_numbers = itertools.count()
+
+
+class Session:
+    """See `assay.frameworks.base.Session`."""
+
+    def __init__(self, folder: Path, mode: str, dtype: str = "float32") -> None:
+        self._mode, self._dtype = mode, dtype
+        self._backend = backend()
+        self._constants: dict[str, Any] = {}
+        self._rates: dict[str, float] = {}  # path of a dropout layer → its rate when it is on
+        self._runner: Runner | None = None  # compiled by the first call that needs it
+        with self._precision():
+            keras.utils.set_random_seed(0)
+            source = _import(folder / "model.py", {})
+            exists = (folder / "train.py").exists()
+            self._training = _import(folder / "train.py", {"model": source}) if exists else None
+            self.model: Any = source.load()
+        self._trainer: Any = None
+
+    # ------------------------------------------------------------------------------------------------ parameters
+
+    def state(self) -> dict[str, np.ndarray]:
+        self._settle()
+        return {weight.path: _numpy(weight.value) for weight in self.model.weights}
+
+    def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._settle()
+        weights = {weight.path: weight for weight in self.model.weights}
+        if unknown := arrays.keys() - weights.keys():
+            raise DataError(f"no parameter named {', '.join(sorted(unknown))}: the model has {', '.join(weights)}")
+        with self._precision():
+            for path, array in arrays.items():
+                weights[path].assign(array)
+
+    def _settle(self) -> None:
+        if self._runner is not None:
+            with self._precision():
+                self._runner.settle()
+
+    # ------------------------------------------------------------------------------------------------- execution
+
+    def place(self, arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
+        with self._precision():
+            return tuple(self._backend.place(array, self._dtype) for array in arrays)
+
+    def predict(self, inputs: Sequence[Any]) -> Any:
+        if self._dtype == "float32":  # without entering a context, which would be timed
+            return (self._runner or self._compile(inputs)).predict(inputs)
+        with self._precision():
+            return (self._runner or self._compile(inputs)).predict(inputs)
+
+    def train_step(self, inputs: Sequence[Any], targets: Any) -> Any:
+        if self._dtype == "float32":
+            return (self._runner or self._compile(inputs)).train_step(inputs, targets)
+        with self._precision():
+            return (self._runner or self._compile(inputs)).train_step(inputs, targets)
+
+    def gradients(self, inputs: Sequence[Any], targets: Any) -> Gradients:
+        self._require_training()
+        with self._precision():
+            runner = self._runner or self._compile(inputs)
+            runner.settle()
+            loss, of_parameters, of_inputs = runner.gradients(self.model, inputs, targets)
+        paths = [variable.path for variable in self.model.trainable_variables]
+        return Gradients(
+            loss=float(_numpy(loss)),
+            parameters={path: _numpy(gradient) for path, gradient in zip(paths, of_parameters, strict=True)},
+            inputs=tuple(None if gradient is None else _numpy(gradient) for gradient in of_inputs),
+        )
+
+    def begin_training(self, constants: Mapping[str, Any] | None = None) -> None:
+        module = self._require_training()
+        if unknown := [name for name in constants or {} if not hasattr(module, name)]:
+            raise DataError(f"train.py has no constant {', '.join(unknown)}: it has only those that its maths reads")
+        self._settle()
+        self._constants = dict(constants or {})
+        self._runner = None  # the next call compiles, with a fresh optimizer
+
+    def wait(self, value: Any) -> None:
+        if self._runner is not None:
+            self._runner.wait(value)
+
+    def numpy(self, value: Any) -> tuple[np.ndarray, ...]:
+        return tuple(_numpy(leaf) for leaf in keras.tree.flatten(value))
+
+    def compile_count(self) -> int:
+        return self._backend.compilations
+
+    def _require_training(self) -> ModuleType:
+        if self._training is None:
+            raise DataError("this package has no train.py: it was written from a model without a Training")
+        return self._training
+
+    def _compile(self, inputs: Sequence[Any]) -> Runner:
+        """Compiles the model as `train.py` does; without a `train.py`, for prediction only."""
+        if self._trainer is None:
+            self._trainer = self.model if len(inputs) == 1 else _functional(self.model, inputs)
+        if self._training is None:
+            self._trainer.compile(run_eagerly=self._mode == "eager", jit_compile=self._mode in ("jit", "xla"))
+        else:
+            for name, value in self._constants.items():
+                setattr(self._training, name, value)
+            if self._dtype == "float64":  # on TensorFlow a schedule computes in float32 from a Python float
+                self._training.LEARNING_RATE = np.float64(self._training.LEARNING_RATE)
+            self._training.compile_model(self._trainer, self._mode)
+        self._trainer.optimizer.build(self._trainer.trainable_variables)
+        self._runner = self._backend.runner(self._trainer, self._mode)
+        return self._runner
+
+    # --------------------------------------------------------------------------------------------------- dropout
+
+    def set_dropout(self, enabled: bool) -> None:
+        for path, layer in self._dropout_layers():
+            rate = self._rates.setdefault(path, layer.rate)
+            layer.rate = rate if enabled else 0.0
+        if self._runner is not None:
+            with self._precision():
+                self._runner.retrace()
+
+    def dropout_samples(self, shape: tuple[int, ...]) -> list[DropoutSample]:
+        self._settle()
+        with self._precision():
+            ones = keras.ops.ones(shape)
+            return [
+                DropoutSample(
+                    path=path,
+                    rate=layer.rate,
+                    trained=_numpy(layer(ones, training=True)),
+                    evaluated=_numpy(layer(ones, training=False)),
+                )
+                for path, layer in self._dropout_layers()
+            ]
+
+    def _dropout_layers(self) -> Iterator[tuple[str, Any]]:
+        """The dropout layers by path; Keras itself gives a path only to layers that own variables."""
+        pending = [(self.model.name, self.model)]
+        while pending:
+            path, layer = pending.pop(0)
+            if isinstance(layer, keras.layers.Dropout):
+                yield path, layer
+            pending = [(f"{path}/{child.name}", child) for child in layer._layers] + pending
+
+    # ------------------------------------------------------------------------------------------------- precision
+
+    @contextmanager
+    def _precision(self) -> Iterator[None]:
+        """Everything that Keras makes or traces inside has this session's floating type."""
+        if self._dtype == "float32":
+            yield
+            return
+        with self._backend.float64(), _without_demotion():
+            before = keras.config.floatx(), keras.config.dtype_policy()
+            keras.config.set_floatx("float64")
+            keras.config.set_dtype_policy("float64")
+            try:
+                yield
+            finally:
+                keras.config.set_floatx(before[0])
+                keras.config.set_dtype_policy(before[1])
+
+
+@contextmanager
+def _without_demotion() -> Iterator[None]:
+    """Lifts Keras' rule that, outside TensorFlow, the common type of two float64 arrays is float32.
+
+    The proof asks what the written code means. Under the rule a layer drops nine digits on its way, and a small
+    difference in meaning hides among them. `gaps.toml` lists where a user meets it.
+    """
+    from keras.src.backend.common import dtypes
+
+    table = dtypes.BIT64_TO_BIT32_DTYPE
+    before = table["float64"]
+    table["float64"] = "float64"
+    try:
+        yield
+    finally:
+        table["float64"] = before
+
+
+# ------------------------------------------------------------------------------------------------------------ package
+
+
+def _import(path: Path, siblings: Mapping[str, ModuleType]) -> ModuleType:
+    """The file as a module of a name of its own; `siblings` is what it imports from beside itself."""
+    spec = importlib.util.spec_from_file_location(f"assay_package_{next(_numbers)}_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    hidden = {name: sys.modules.get(name) for name in siblings}
+    write_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # the folder stays as it was written
+    sys.modules.update(siblings)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = write_bytecode
+        for name, other in hidden.items():
+            if other is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = other
+    return module
+
+
+def _functional(model: Any, inputs: Sequence[Any]) -> Any:
+    """`fit` gives several inputs as one list, and a model called with several arguments needs one around it."""
+    placeholders = [keras.Input(x.shape[1:], dtype=keras.backend.standardize_dtype(x.dtype)) for x in inputs]
+    return keras.Model(placeholders, model(*placeholders))
+
+
+def _numpy(value: Any) -> np.ndarray:
+    return np.array(keras.ops.convert_to_numpy(value))
