@@ -9,17 +9,20 @@ graph keeps its meaning and stays valid ONNX.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 
 import networkx as nx
 import onnx_ir as ir
 
-from assay.model import Model, constant_of, shape_of
+from assay.model import SCOPE, Model, constant_of, scope_of, shape_of
 from assay.ops import Layout, operator
 
 ORDER = "assay.order"  # in `value.meta`: the order in which the value's axes are stored
 FLATTENED = "assay.flattened"  # in `value.meta`: the (channels, …) shape that was flattened channels-last
+
+Scope = tuple[tuple[str, int], ...]
 
 _LAST, _FIRST = "channels-last", "onnx"
 
@@ -174,28 +177,36 @@ def _reordered(model: Model, value: ir.Value, wanted: tuple[int, ...], before: i
     for user, _ in value.uses():  # one reordering serves every user that needs it
         if user.op_type == "Identity" and user.outputs[0].meta.get(ORDER) == wanted and user.metadata_props.get("assay.reorder"):
             return user.outputs[0]
-    node = ir.node("Identity", [value], metadata_props={"assay.reorder": "yes", **_scope(before)})
+    node = _reordering(value, _scope_before(model, before))
+    node.outputs[0].meta[ORDER] = wanted
+    model.graph.insert_before(before, node)
+    return node.outputs[0]
+
+
+def _reordering(value: ir.Value, scope: Scope) -> ir.Node:
+    """A node between two orders of the same value."""
+    properties = {"assay.reorder": "yes", SCOPE: json.dumps(scope)}
+    node = ir.node("Identity", [value], name=f"{value.name}.reorder", metadata_props=properties)
     output = node.outputs[0]
     output.name, output.shape, output.type = f"{value.name}_reordered", value.shape, value.type
-    output.meta[ORDER] = wanted
-    model.graph.insert_before(before, node)
-    return output
+    return node
+
+
+def _scope_before(model: Model, node: ir.Node) -> Scope:
+    """The module calls for something written just before a node: if the node is the first of its module, those around it."""
+    scope = scope_of(node)
+    nodes = list(model.graph)
+    place = next(index for index, item in enumerate(nodes) if item is node)
+    previous = nodes[place - 1] if place else None
+    while scope and (previous is None or scope[: len(scope)] != scope_of(previous)[: len(scope)]):
+        scope = scope[:-1]
+    return scope
 
 
 def _reorder_output(model: Model, value: ir.Value) -> None:
-    producer = value.producer()
-    if producer is None:
-        return
-    node = ir.node("Identity", [value], metadata_props={"assay.reorder": "yes", **_scope(producer)})
-    output = node.outputs[0]
-    output.name, output.shape, output.type = f"{value.name}_reordered", value.shape, value.type
-    model.graph.insert_after(producer, node)
+    """An output leaves the model in ONNX's order: the last thing that the outermost module does."""
+    node = _reordering(value, ())
+    model.graph.append(node)
     for index, existing in enumerate(model.graph.outputs):
         if existing is value:
-            model.graph.outputs[index] = output
-
-
-def _scope(node: ir.Node) -> dict[str, str]:
-    from assay.model import SCOPE
-
-    return {SCOPE: node.metadata_props[SCOPE]} if SCOPE in node.metadata_props else {}
+            model.graph.outputs[index] = node.outputs[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
@@ -332,7 +333,7 @@ class Builder:
             name = self._new_attribute(self._relative(value.name or "constant").rpartition(".")[2])
             text, weight = self.style.parameter(self, name, value, role, self._stored_steps(array.shape))
             self.body.attributes[name] = TextConstruct(text)
-            self.body.weights.append(((name,), weight))
+            self.body.weights.append(((name,), replace(weight, leaf="")))  # the attribute is the parameter
             self._parameters[id(value)] = name
         return self.style.parameter_reference(self._parameters[id(value)])
 

@@ -1,0 +1,117 @@
+"""How JAX's people write a model: `nnx.Module`, layers made with `rngs`, `__call__`, channels-last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx_ir as ir
+
+from assay.model import Model
+from assay.write.body import Builder
+from assay.write.parts import Index, LayerConstruct
+from assay.write.parts import Path as ParameterPath
+from assay.write.style import Parameter, Style
+from assay.write.table import NativeWeight
+from assay.write.weights import Step
+
+_IMPORTS = {
+    r"\bmath\.": "import math",
+    r"\bpartial\(": "from functools import partial",
+    r"\bPath\(": "from pathlib import Path",
+    r"\bjax\.": "import jax",
+    r"\bjnp\.": "import jax.numpy as jnp",
+    r"\blax\.": "from jax import lax",
+    r"\bload_file\(": "from safetensors.numpy import load_file",
+    r"\bnnx\.": "from flax import nnx",
+}
+# Layers that draw initial values or random masks.
+_WITHOUT_RNGS = ("PReLU", "Bidirectional")
+
+
+@dataclass
+class JaxStyle(Style):
+    """Classes of `nnx.Module`."""
+
+    framework: str = "JAX, with Flax NNX"
+    has_sequential: bool = True
+    imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
+    reserved: frozenset[str] = frozenset({"train", "eval", "sow", "perturb", "set_attributes"})
+    forward: str = "__call__"
+    local_file: str | None = str(Path(__file__).with_name("local.py"))
+    layers: frozenset[str] = frozenset({"Dropout"})
+
+    def class_line(self, name: str) -> str:
+        return f"class {name}(nnx.Module):"
+
+    def init_line(self, parameters: Sequence[Parameter]) -> str:
+        listed = "".join(f"{parameter.name}: {parameter.type}, " for parameter in parameters)
+        return f"def __init__(self, {listed}*, rngs: nnx.Rngs) -> None:"
+
+    def init_start(self) -> list[str]:
+        return []
+
+    def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
+        listed = "".join(f", {name}: jax.Array" for name in arguments)
+        result = "jax.Array" if returns == 1 else f"tuple[{', '.join(['jax.Array'] * returns)}]"
+        return f"def __call__(self{listed}) -> {result}:"
+
+    def extra_arguments(self, construct: LayerConstruct | None, name: str | None) -> list[str]:
+        return [] if construct is not None and construct.callee in _WITHOUT_RNGS else ["rngs=rngs"]
+
+    def sequential(self, elements: list[str], name: str) -> tuple[str, list[str], str]:
+        return "nnx.Sequential(", elements, ")"
+
+    def module_list(self, elements: list[str]) -> tuple[str, list[str], str]:
+        return "nnx.List([", elements, "])"
+
+    def repeated(self, element: str, count: int, sequential: bool) -> str:
+        inner = f"[{element} for _ in range({count})]"
+        return f"nnx.Sequential(*{inner})" if sequential else f"nnx.List({inner})"
+
+    def parameter(
+        self, builder: Builder, name: str, value: ir.Value, role: str, steps: tuple[Step, ...]
+    ) -> tuple[str, NativeWeight]:
+        assert value.const_value is not None
+        array = value.const_value.numpy()
+        for step in steps:
+            array = step.forward(array)
+        shape = f"({', '.join(str(size) for size in array.shape)}{',' if array.ndim == 1 else ''})"
+        dtype = "" if str(array.dtype) == "float32" else f", jnp.{array.dtype}"
+        kind = "nnx.Param" if role == "parameter" else "nnx.Variable"
+        return f"{kind}(jnp.zeros({shape}{dtype}))", NativeWeight(name, value, steps)
+
+    def parameter_reference(self, name: str) -> str:
+        return f"self.{name}[...]"
+
+    def native_path(self, path: ParameterPath, leaf: str) -> str:
+        parts: list[str] = []
+        for part in path:
+            if isinstance(part, Index):
+                parts.extend(["layers"] if part.sequential else [])
+                parts.append(str(part.number))
+            else:
+                parts.append(part)
+        return ".".join(filter(None, [*parts, leaf]))
+
+    def header(self, model: Model) -> str:
+        return f'"""{model.name} in JAX, with Flax NNX. Arrays are channels-last."""'
+
+    def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
+        return f'''\
+def load(weights: str | Path = Path(__file__).with_name("weights.safetensors")) -> {class_name}:
+    """The model with the weights of a safetensors file, in evaluation mode."""
+    # Under eval_shape nothing is computed: the initial values would only be overwritten.
+    model = nnx.eval_shape(lambda: {class_name}(rngs=nnx.Rngs(params=0, dropout=0)))
+    arrays = load_file(weights)
+    state = nnx.state(model, nnx.Not(nnx.RngState))
+    loaded = nnx.map_state(lambda path, _: jnp.asarray(arrays[".".join(map(str, path))]), state)
+    nnx.update(model, loaded)
+    nnx.reseed(model, dropout=0)
+    model.eval()
+    return model
+'''
+
+
+STYLE = JaxStyle()
