@@ -64,8 +64,7 @@ class Session:
         model_module = _import(folder, "model")
         self._training = _import(folder, "train", model=model_module) if (folder / "train.py").exists() else None
         self._model: Any = model_module.load()
-        state = nnx.state(self._model)
-        nnx.update(self._model, jax.tree.map(self._converted, state))
+        self._convert()
         self._model.eval()
         parameters, statistics = nnx.state(self._model, nnx.Param, ...)
         self._state: Any = _Variables(nnx.to_pure_dict(parameters), nnx.to_pure_dict(statistics))
@@ -106,8 +105,16 @@ class Session:
         replaced: dict[str, Any] = jax.tree.map_with_path(replace, tree)
         return replaced
 
-    def _converted(self, array: jax.Array) -> jax.Array:
-        return array.astype(self._dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
+    def _convert(self) -> None:
+        """Takes the loaded model, float32 as its file, to this session's type."""
+
+        def converted(array: jax.Array) -> jax.Array:
+            return array.astype(self._dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+        nnx.update(self._model, jax.tree.map(converted, nnx.state(self._model)))
+        for _, module in nnx.iter_modules(self._model):
+            if getattr(module, "dtype", None) == jnp.float32:  # nnx.Embed notes the type of its first values
+                module.dtype = self._dtype
 
     def _current_model(self) -> Any:
         """The module, holding copies of the present state: a compiled step gives the memory of its own state away."""

@@ -210,8 +210,14 @@ def _schedule(schedule: Schedule) -> tuple[str, str, dict[str, float | int]]:
         case _:
             known = "Constant, Cosine, Step or Warmup"
             raise UnsupportedError(f"JAX cannot train with the schedule {schedule!r}: expected {known} of assay.nn")
-    text = f'def learning_rate() -> optax.Schedule:\n    """{title}"""\n    return {value}'
-    return text, "learning_rate()", constants
+    body = f"    return {value}"
+    if "cosine_decay_schedule(LEARNING_RATE" not in value:
+        body = (
+            f"    schedule = {value}\n"
+            "    # With the count as a float, because JAX divides integers in float32 even among float64.\n"
+            "    return lambda count: schedule(jnp.asarray(count, float))"
+        )
+    return f'def learning_rate() -> optax.Schedule:\n    """{title}"""\n{body}', "learning_rate()", constants
 
 
 def _optimizer(optimizer: Optimizer, rate: str, scheduled: bool) -> tuple[str, dict[str, float | int]]:
@@ -279,7 +285,7 @@ def _train_step(names: _Names) -> str:
 def make_train_step(
     model: nnx.Module, optimizer: optax.GradientTransformation, mode: str = "jit"
 ) -> Callable[..., tuple[TrainState, jax.Array]]:
-    """step(state, {names.all}) → (new state, loss): forward, loss, backward and update, in one compilation."""
+    """step(state, *inputs, {names.target}) → (new state, loss): forward, loss, backward and update as one."""
     model.train()
     graphdef = nnx.graphdef(model)
 
