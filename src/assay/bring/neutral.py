@@ -1,0 +1,70 @@
+"""Models given as Python code: `file.py:callable` and `package.module:callable`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from assay.errors import AssayError, ModelError, NotFoundError, unknown
+from assay.model import Model
+
+
+def load_callable(reference: str) -> Model:
+    """Runs the code that a reference names and returns the model that it gives."""
+    where, _, name = reference.rpartition(":")
+    module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
+    found: Any = getattr(module, name, None)
+    if found is None:
+        raise unknown(f"attribute of {where}", name, [item for item in vars(module) if not item.startswith("_")])
+    if isinstance(found, Model):
+        return found
+    if not callable(found):
+        raise ModelError(f"{reference} is a {type(found).__name__}: expected a Model, or a function that returns one")
+    try:
+        model = found()
+    except AssayError:
+        raise
+    except TypeError as error:
+        raise ModelError(f"{reference} could not be called without arguments: {error}") from error
+    except Exception as error:  # the user's own code may raise anything
+        raise ModelError(f"{reference} raised {type(error).__name__}: {error}") from error
+    if not isinstance(model, Model):
+        raise ModelError(
+            f"{reference} returned a {type(model).__name__}: expected a Model; nn.build(module, inputs) makes one from a module"
+        )
+    return model
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise NotFoundError(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    return _run(module, spec.loader.exec_module, str(path))
+
+
+def _import_module(name: str) -> ModuleType:
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        found = None
+    if found is None:
+        raise NotFoundError(f"there is no module {name!r} to import: give package.module:callable or file.py:callable")
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise ModelError(f"importing {name} raised {type(error).__name__}: {error}") from error
+
+
+def _run(module: ModuleType, execute: Any, where: str) -> ModuleType:
+    try:
+        execute(module)
+    except Exception as error:  # the user's own code may raise anything
+        raise ModelError(f"running {where} raised {type(error).__name__}: {error}") from error
+    return module

@@ -1,0 +1,196 @@
+"""`compare`: the main job. Bring, write, prove, measure, judge; the result is a set of facts to show."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.errors import DataError
+from assay.measure import QUICK, Effort, Entry, Plan, Record, Task, measure
+from assay.measure import events as measuring
+from assay.model import Model
+from assay.prove import Proof
+from assay.show import facts
+from assay.verbs import convert
+from assay.verbs.contestants import Field, choose
+from assay.verbs.curves import CurvePlan, curves_of, plan_curves
+from assay.verbs.proving import Prover, Written, save_all, write_all
+from assay.workloads import WORKLOADS, Workload
+
+if TYPE_CHECKING:
+    from assay.workloads.data import Dataset
+
+
+class Watcher:
+    """What `compare` tells while it runs; every method may be overridden. `assay.show.progress.Progress` fits."""
+
+    def state(self, contestant: str, state: str, detail: str = "") -> None: ...
+    def proof(self, proof: facts.Proof) -> None: ...
+    def measurements(self, found: Sequence[facts.Measurement]) -> None: ...
+    def samples(self, done: int, expected: int) -> None: ...
+    def notice(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose about a comparison."""
+
+    frameworks: tuple[str, ...] | None = None
+    modes: tuple[str, ...] | None = None
+    task: str = "both"  # "train", "infer" or "both"
+    batch_size: int | None = None  # None: the workload's
+    effort: Effort = QUICK
+    threads: int = 0
+    seed: int = 0
+    curves: bool = True  # the loss curves of the first steps on real data
+    keep: Path | None = None  # keep packages, logs and the raw record in this folder
+    command: str = "assay compare"
+
+
+def compare(
+    model: Model, options: Options | None = None, watch: Callable[[Field], Watcher] | None = None
+) -> facts.Comparison:
+    """Compares a workload's model over the installed frameworks.
+
+    Ctrl-C ends it early: what is finished is in the facts, and `interrupted` says so. Raises `FrameworkMissing` if no
+    framework is installed and `DataError` if the batch size does not fit the data.
+    """
+    options = options or Options()
+    began = time.monotonic()
+    workload, dataset = _data_of(model)
+    batch = _batch_size(model, dataset, options)
+    field = choose(options.frameworks, options.modes)
+    watcher = watch(field) if watch is not None else Watcher()
+    with _run_folder(options.keep) as folder:
+        data = _save_data(dataset, folder)
+        run = _Comparing(model, field, folder, options, watcher)
+        written = write_all(model, field.targets)
+        record = run.measure(written, data, _tasks(options.task, batch), dataset, batch)
+        return convert.comparison(
+            convert.Findings(
+                model=model,
+                workload=workload,
+                dataset=dataset,
+                batch_size=batch,
+                field=field,
+                written=written,
+                proofs=run.prover.proofs,
+                record=record,
+                curves=curves_of(run.curves, record, written, workload) if run.curves is not None and record else None,
+                options_seed=options.seed,
+                command=options.command,
+                elapsed_s=time.monotonic() - began,
+            )
+        )
+
+
+class _Comparing:
+    """One run of proof and measurement."""
+
+    def __init__(self, model: Model, field: Field, folder: Path, options: Options, watcher: Watcher) -> None:
+        self.model, self.field, self.folder, self.options, self.watcher = model, field, folder, options, watcher
+        self.prover = Prover(model, field, folder / "proof", options.seed, self._tell_proof)
+        self.curves: CurvePlan | None = None
+
+    def measure(
+        self, written: Written, data: Path, tasks: tuple[Task, ...], dataset: Dataset, batch: int
+    ) -> Record | None:
+        """Proves and times every contestant that could be written."""
+        for target, reason in written.refused.items():
+            for contestant in self.field.contestants:
+                if contestant.target == target:
+                    self.prover.keep(Proof(contestant.name, "not-run", reason))
+                    self.watcher.state(contestant.name, "failed", reason)
+        contestants = [item for item in self.field.contestants if item.target in written.packages]
+        if not contestants:
+            return None
+        folders = save_all(written.packages, self.folder / "packages")
+        if self.options.curves:
+            self.curves = plan_curves(self.model, dataset, self.folder, batch)
+        plan = Plan(
+            entries=tuple(Entry(item, folders[item.target], data) for item in contestants),
+            folder=self.folder / "run",
+            tasks=tasks,
+            proving=self.prover.proving(),
+            effort=self.options.effort,
+            threads=self.options.threads,
+            seed=self.options.seed,
+            first_wave=tuple(name for name in self.field.first_wave if any(item.name == name for item in contestants)),
+            curve=self.curves.request if self.curves is not None else None,
+        )
+        record = measure(plan, prove=self.prover, on_event=self._tell)
+        if not record.interrupted:
+            self.prover.explain()
+        return record
+
+    def _tell_proof(self, proof: Proof) -> None:
+        self.watcher.proof(convert.proof_facts(proof))
+
+    def _tell(self, event: measuring.Event) -> None:
+        match event:
+            case measuring.StateChanged(contestant, state, detail):
+                self.watcher.state(contestant, state, detail)
+            case measuring.SampleTaken(_, done, expected):
+                self.watcher.samples(done, expected)
+            case measuring.RowsReady(measurements, _):
+                self.watcher.measurements([convert.measurement_facts(item) for item in measurements])
+            case measuring.Notice(text):
+                self.watcher.notice(text)
+            case _:
+                pass
+
+
+def _data_of(model: Model) -> tuple[Workload, Dataset]:
+    if model.dataset not in WORKLOADS or model.training is None:
+        raise DataError(
+            f"{model.name} has no training data to compare on: give a built-in workload ({', '.join(WORKLOADS)}), "
+            "or set Model.dataset to the workload whose data it takes"
+        )
+    workload = WORKLOADS[model.dataset]
+    return workload, workload.data()
+
+
+def _batch_size(model: Model, dataset: Dataset, options: Options) -> int:
+    assert model.training is not None
+    batch = options.batch_size if options.batch_size is not None else model.training.batch_size
+    smallest = min(len(dataset.train), len(dataset.test))
+    if not 1 <= batch <= smallest:
+        raise DataError(f"a batch size of {batch} does not fit {model.name}: expected 1 to {smallest}, the size of its smaller split")
+    return batch
+
+
+def _tasks(task: str, batch: int) -> tuple[Task, ...]:
+    train = (Task("train", batch),) if task in ("train", "both") else ()
+    sizes = dict.fromkeys((1, batch))
+    infer = tuple(Task("infer", size) for size in sizes) if task in ("infer", "both") else ()
+    return (*train, *infer)
+
+
+def _save_data(dataset: Dataset, folder: Path) -> Path:
+    from assay.workloads.data import save_arrays
+
+    path = folder / "data.safetensors"
+    save_arrays(dataset, path)
+    return path
+
+
+@contextmanager
+def _run_folder(keep: Path | None) -> Iterator[Path]:
+    """A folder for everything a run leaves: the user's, which stays, or a temporary one, which does not."""
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep
+        return
+    folder = Path(tempfile.mkdtemp(prefix="assay-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+

@@ -1,0 +1,115 @@
+"""The proof of a model in every framework: packages written, evidence made, workers asked, results judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from assay.errors import AssayError
+from assay.frameworks import Contestant
+from assay.measure import ProofResult, Proving
+from assay.model import Model
+from assay.prove import Judge, Proof
+from assay.prove.bisect import bisect
+from assay.prove.compare import read_results
+from assay.prove.evidence import DYADIC, STEPS, Evidence, disturbed, gather
+from assay.prove.oracle import evaluate
+from assay.verbs.contestants import Field
+from assay.write import Package, write
+
+OnProof = Callable[[Proof], None]
+
+
+@dataclass
+class Written:
+    """The packages of a model: as they are timed, and with the weights that the proof is made on."""
+
+    packages: dict[str, Package]  # by target
+    refused: dict[str, str]  # target → why it cannot be written
+
+
+def write_all(model: Model, targets: tuple[str, ...]) -> Written:
+    """Every target's package; one that cannot express the model is refused with its reason, the others go on."""
+    packages: dict[str, Package] = {}
+    refused: dict[str, str] = {}
+    for target in targets:
+        try:
+            packages[target] = write(model, target)
+        except AssayError as error:
+            refused[target] = str(error)
+    return Written(packages, refused)
+
+
+def save_all(packages: Mapping[str, Package], folder: Path, data: Path | None = None) -> dict[str, Path]:
+    """Saves each package into a folder of its own; target → folder."""
+    return {name: package.save(folder / name.replace("/", "-"), data) for name, package in packages.items()}
+
+
+@dataclass
+class Prover:
+    """Judges contestants as their float64 results come in from the workers."""
+
+    model: Model
+    field: Field
+    folder: Path
+    seed: int = 0
+    on_proof: OnProof | None = None
+    proofs: dict[str, Proof] = field(default_factory=dict)
+    finals: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def disturbed(self) -> Model:
+        return disturbed(self.model, self.seed)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        return gather(self.model, self.seed)
+
+    @cached_property
+    def packages(self) -> dict[str, Package]:
+        return write_all(self.disturbed, self.field.targets).packages
+
+    @cached_property
+    def judge(self) -> Judge:
+        inputs = {value.name or "": array for value, array in zip(self.model.graph.inputs, self.evidence.inputs, strict=True)}
+        truth = tuple(evaluate(self.disturbed, inputs))
+        return Judge(self.disturbed, truth, self.model.training is not None)
+
+    def proving(self) -> Proving:
+        """What workers are asked for, with the packages saved that it is asked of."""
+        arrays = self.folder / "evidence.npz"
+        self.evidence.save(arrays)
+        folders = save_all(self.packages, self.folder / "packages")
+        return Proving(
+            arrays, constants=dict(DYADIC), steps=STEPS, training=self.model.training is not None, folders=folders
+        )
+
+    def __call__(self, contestant: Contestant, result: ProofResult) -> str | None:
+        """The callback that `measure` asks: None for equal, else the reason in one line."""
+        package = self.packages[contestant.target]
+        results = read_results(result.arrays, package, result.dropout)
+        proof = self.judge.judge(contestant, package, results, result.errors)
+        self.keep(proof)
+        return None if proof.status == "equal" else proof.reason or proof.status
+
+    def keep(self, proof: Proof) -> None:
+        self.proofs[proof.contestant] = proof
+        if self.on_proof is not None:
+            self.on_proof(proof)
+
+    def explain(self, budget: float = 60.0) -> None:
+        """Finds the first diverging node of every contestant that is different, within a time."""
+        deadline = time.monotonic() + budget
+        for contestant in self.field.contestants:
+            proof = self.proofs.get(contestant.name)
+            if proof is None or proof.status != "different" or time.monotonic() > deadline:
+                continue
+            divergence = bisect(self.disturbed, contestant, self.packages[contestant.target], self.evidence, self.folder, proof)
+            if divergence is not None:
+                self.keep(replace(proof, divergence=divergence))
