@@ -1,0 +1,230 @@
+"""The command line. Heavy imports happen inside the commands: `assay --help` stays quick and needs no framework."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from assay import __version__
+from assay.errors import AssayError, DataError, unknown
+
+if TYPE_CHECKING:
+    from assay.measure import Effort
+    from assay.model import Model
+
+_EQUAL, _DIFFERENT, _BAD_INPUT, _INTERRUPTED = 0, 1, 2, 130
+_NAMES = "names separated by commas: pytorch, tensorflow, keras, keras/jax, jax"
+
+
+class _Group(click.Group):
+    """Turns assay's own errors into one message and their exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AssayError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_status)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(_INTERRUPTED)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="assay")
+def main() -> None:
+    """One model, every deep-learning framework: written as native code, proven equal, measured fairly, yours to keep.
+
+    MODEL is a built-in workload (see `assay workloads`), file.py:callable or package.module:callable that returns an
+    assay model, or an .onnx file.
+    """
+
+
+def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    return tuple(name.strip() for name in value.split(",") if name.strip()) if value else None
+
+
+_frameworks = click.option("--frameworks", "-f", callback=_names, metavar="NAMES", help=f"Take part: {_NAMES}; all that are installed by default.")
+_modes = click.option("--modes", "-m", callback=_names, metavar="NAMES", help="Modes: eager, compile, graph, xla, jit, or default for each framework's own; all by default.")
+_seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For weights, batches and the order of measurements.")
+_threads = click.option("--threads", type=click.IntRange(min=1), default=None, help="Threads of each worker; all processors by default.")
+
+
+@main.command()
+@click.argument("model", default="digits-cnn")
+@_frameworks
+@_modes
+@click.option("--task", type=click.Choice(["train", "infer", "both"]), default="both", show_default=True, help="What to time.")
+@click.option("--batch-size", type=int, default=None, help="Examples at once; the workload's by default.")
+@click.option("--effort", default="quick", show_default=True, help="How hard to measure: quick.")
+@_threads
+@_seed
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every fact and raw sample to this file.")
+@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a self-contained page to this file.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep written packages, logs and the raw record in this new folder.")
+@click.option("--curves/--no-curves", default=True, help="Compare the loss curves of the first steps on real data.")
+def compare(model: str, json_file: Path | None, html_file: Path | None, keep: Path | None, **chosen: Any) -> None:
+    """Write MODEL in every framework, prove all versions equal, measure them, and say which to use.
+
+    Without MODEL, compares digits-cnn.
+    """
+    from assay.show import show
+    from assay.show.files import check_writable
+    from assay.verbs.compare import Options
+    from assay.verbs.compare import compare as run
+
+    for path in (json_file, html_file):
+        if path is not None:
+            check_writable(path)
+    if keep is not None:
+        _require_new(keep)
+    options = Options(
+        frameworks=chosen["frameworks"],
+        modes=chosen["modes"],
+        task=chosen["task"],
+        batch_size=chosen["batch_size"],
+        effort=_effort(chosen["effort"]),
+        threads=chosen["threads"] or 0,
+        seed=chosen["seed"],
+        curves=chosen["curves"],
+        keep=keep,
+        command=shlex.join(["assay", *sys.argv[1:]]),
+    )
+    found = _watched(lambda watch: run(_load(model, chosen["seed"]), options, watch), model)
+    show(found, json=json_file, html=html_file)
+    if found.interrupted:
+        raise SystemExit(_INTERRUPTED)
+
+
+def _watched(run: Callable[[Any], Any], title: str) -> Any:
+    """Runs something with a live view of its contestants."""
+    from contextlib import ExitStack
+
+    from assay.show.progress import Progress
+
+    with ExitStack() as stack:
+        return run(lambda field: stack.enter_context(Progress([item.name for item in field.contestants], title=title)))
+
+
+def _effort(name: str) -> Effort:
+    from assay.measure import QUICK
+
+    known = {QUICK.name: QUICK}
+    if name not in known:
+        raise unknown("effort", name, known)
+    return known[name]
+
+
+def _load(reference: str, seed: int = 0) -> Model:
+    from assay.bring import load
+
+    return load(reference, seed=seed)
+
+
+def _require_new(folder: Path) -> None:
+    from assay.errors import OutputError
+
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{folder} exists already and is not empty: choose another folder, or remove it first")
+
+
+@main.command()
+@click.argument("model")
+@click.option("--to", "target", required=True, metavar="FRAMEWORK", help="pytorch, tensorflow, keras, keras/jax, keras/torch or jax.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to make.")
+@click.option("--prove/--no-prove", "proven", default=True, help="Prove the code in float64 first, if the framework is installed.")
+@_seed
+def write(model: str, target: str, out: Path, proven: bool, seed: int) -> None:
+    """Write MODEL as one framework's own code into a new folder: model.py, train.py, weights, a README with the proof."""
+    from assay.verbs.write import write as run
+
+    result = run(_load(model, seed), target, out, proven)
+    click.echo(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
+    click.echo(result)
+
+
+@main.command()
+@click.argument("model")
+@_frameworks
+@_modes
+@_seed
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the proofs to this file.")
+def prove(model: str, frameworks: tuple[str, ...] | None, modes: tuple[str, ...] | None, seed: int, json_file: Path | None) -> None:
+    """Prove that MODEL's code in every framework computes the same, in float64. Exit status: 0 equal, 1 different, 2 bad input."""
+    from assay.show.files import check_writable
+    from assay.show.proofs import print_proofs, save_proofs
+    from assay.verbs.prove import prove as run
+
+    if json_file is not None:
+        check_writable(json_file)
+    found = _watched(lambda watch: run(_load(model, seed), frameworks, modes, seed, watch), model)
+    if json_file is not None:
+        save_proofs(found, json_file)
+    print_proofs(found)
+    raise SystemExit(_EQUAL if all(proof.status == "equal" for proof in found) else _DIFFERENT)
+
+
+@main.command()
+@click.argument("model")
+@click.option("--framework", "-f", "target", required=True, metavar="FRAMEWORK", help="pytorch, tensorflow, keras, keras/jax, keras/torch or jax.")
+@click.option("--mode", default=None, help="How the framework executes; its default mode by default.")
+@click.option("--epochs", type=click.IntRange(min=1), default=None, help="The workload's by default.")
+@click.option("--batch-size", type=int, default=None, help="The workload's by default.")
+@click.option("--out", type=click.Path(path_type=Path), help="Save the trained model as this .onnx file, to be written to any framework.")
+@_threads
+@_seed
+def train(model: str, target: str, mode: str | None, epochs: int | None, batch_size: int | None, out: Path | None, threads: int | None, seed: int) -> None:
+    """Train MODEL natively in one framework on the workload's data, and keep the weights."""
+    from assay.show.files import check_writable
+    from assay.show.training import TrainingView
+    from assay.verbs.train import train as run
+
+    if out is not None:
+        check_writable(out)
+        if out.suffix != ".onnx":
+            raise DataError(f"cannot save the trained model as {out}: expected a name that ends in .onnx")
+    with TrainingView(f"{model} in {target}") as view:
+        trained = run(_load(model, seed), target, mode=mode, epochs=epochs, batch_size=batch_size, threads=threads or 0, seed=seed, on_progress=view)
+    if out is not None:
+        trained.model.to_onnx(out)
+    click.echo(trained.describe())
+    if out is not None:
+        click.echo(f"trained model: {out}")
+    if trained.stopped:
+        raise SystemExit(_INTERRUPTED)
+
+
+@main.command()
+def workloads() -> None:
+    """List the built-in workloads."""
+    from assay.workloads import DEFAULT, WORKLOADS
+
+    for item in WORKLOADS.values():
+        training = item.training()
+        direction = "≤" if training.metric == "bits-per-character" else "≥"
+        default = " (the default)" if item.name == DEFAULT else ""
+        click.echo(f"{item.name:<12}  {item.title}{default}")
+        click.echo(f"{'':<12}  {item.description}; goal: {training.metric} {direction} {item.goal:g}")
+
+
+@main.command()
+def frameworks() -> None:
+    """List the frameworks, their modes, and what is installed."""
+    from assay.frameworks import frameworks as known
+    from assay.frameworks import installed_versions
+
+    for framework in known().values():
+        versions = installed_versions(framework.distributions)
+        for target in framework.targets:
+            absent = target.missing()
+            status = f"missing {', '.join(absent)}: pip install 'assay[{framework.extra}]'" if absent else ", ".join(f"{k} {v}" for k, v in versions.items())
+            click.echo(f"{target.name:<18} {', '.join(target.modes):<22} {status}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,290 @@
+"""From the results of the stages to the facts that are shown: other types with the same meaning."""
+
+from __future__ import annotations
+
+import io
+import tokenize
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from assay import __version__
+from assay.frameworks import find, frameworks, installed_versions
+from assay.frameworks import target as find_target
+from assay.judge import Purpose, judge
+from assay.judge import Verdict as Judged
+from assay.measure import Record
+from assay.measure.record import Measurement as Measured
+from assay.model import Model, shape_of
+from assay.nn.optimizers import Constant, Optimizer
+from assay.prove import Proof
+from assay.show import facts
+from assay.verbs.contestants import Field
+from assay.verbs.proving import Written
+from assay.workloads import Workload
+
+if TYPE_CHECKING:
+    from assay.workloads.data import Dataset
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that a comparison found out, as the stages handed it over."""
+
+    model: Model
+    workload: Workload
+    dataset: Dataset
+    batch_size: int
+    field: Field
+    written: Written
+    proofs: Mapping[str, Proof]
+    record: Record | None
+    curves: facts.TrainingEquality | None
+    options_seed: int
+    command: str
+    elapsed_s: float
+
+
+def comparison(found: Findings) -> facts.Comparison:
+    """All facts of a comparison."""
+    record = found.record
+    contestants = tuple(item.name for item in found.field.contestants)
+    code = code_facts(found.written)
+    return facts.Comparison(
+        assay=__version__,
+        format=facts.FORMAT,
+        date=datetime.now().astimezone().isoformat(timespec="seconds"),
+        command=found.command,
+        effort=_effort(record),
+        elapsed_s=found.elapsed_s,
+        interrupted="Ctrl-C" if record is not None and record.interrupted else None,
+        workload=_workload(found),
+        environment=_environment(record),
+        contestants=contestants,
+        missing=tuple(facts.Missing(item.target, item.reason, item.command) for item in found.field.absent),
+        proofs=tuple(_proof_of(name, found) for name in contestants),
+        measurements=tuple(measurement_facts(item) for item in record.measurements) if record is not None else (),
+        cold_starts=_cold_starts(record),
+        code=code,
+        training=found.curves,
+        verdict=_verdict(record, found, code),
+    )
+
+
+def proof_facts(proof: Proof) -> facts.Proof:
+    """A proof as it is shown."""
+    worst = proof.worst
+    return facts.Proof(
+        proof.contestant,
+        cast("facts.ProofStatus", proof.status),
+        facts.Worst(worst.check, worst.tensor, worst.error) if worst is not None else None,
+        proof.reason,
+        tuple(
+            facts.Check(item.check, cast("facts.ProofStatus", item.status), item.tensors, item.tensor, item.error, item.tolerance, item.reason)
+            for item in proof.checks
+        ),
+        facts.Divergence(**vars(proof.divergence)) if proof.divergence is not None else None,
+        proof.allowances,
+    )
+
+
+def _proof_of(name: str, found: Findings) -> facts.Proof:
+    """A contestant's proof; for one that never came to it, the reason that the record has."""
+    if name in found.proofs:
+        return proof_facts(found.proofs[name])
+    failures = {item.contestant: item.reason for item in found.record.failures} if found.record is not None else {}
+    return facts.Proof(name, "not-run", reason=failures.get(name, "interrupted before its proof"))
+
+
+def measurement_facts(item: Measured) -> facts.Measurement:
+    """A measurement as it is shown."""
+    return facts.Measurement(
+        contestant=item.contestant,
+        task=cast("facts.Task", item.task),
+        batch_size=item.batch_size,
+        status=cast("facts.MeasurementStatus", item.status),
+        reason=item.reason,
+        median_s=item.median_s,
+        interval_s=item.interval_s,
+        samples_per_s=item.samples_per_s,
+        first_call_s=item.first_call_s,
+        second_call_s=item.second_call_s,
+        third_call_s=item.third_call_s,
+        peak_memory_bytes=item.peak_memory_bytes,
+        samples_s=item.samples_s,
+        calls_per_sample=item.calls[0] if item.calls else None,
+        rounds=item.blocks,
+        processes=item.processes,
+        cpu_per_wall=item.cpu_per_wall,
+        series=item.series,
+    )
+
+
+def code_lines(text: str) -> int:
+    """Lines of Python that are neither blank, nor comment, nor docstring."""
+    counted: set[int] = set()
+    skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    previous = tokenize.NEWLINE
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        docstring = token.type == tokenize.STRING and previous in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+        if token.type not in skipped and not docstring:
+            counted.update(range(token.start[0], token.end[0] + 1))
+        if token.type not in (tokenize.COMMENT, tokenize.NL):
+            previous = token.type
+    return len(counted)
+
+
+def code_facts(written: Written) -> tuple[facts.WrittenCode, ...]:
+    """The written packages with their sizes."""
+    found = []
+    for name, package in written.packages.items():
+        chosen = find_target(name)
+        title = find(chosen.framework).title
+        backend = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}.get(chosen.backend or "")
+        train = package.files.get("train.py")
+        found.append(
+            facts.WrittenCode(
+                name,
+                f"{title} on {backend}" if backend else title,
+                tuple(facts.SourceFile(file, text) for file, text in package.files.items()),
+                code_lines(package.files["model.py"]),
+                code_lines(train) if train is not None else None,
+            )
+        )
+    return tuple(found)
+
+
+def _effort(record: Record | None) -> facts.Effort:
+    if record is None:
+        return facts.Effort("quick", "nothing was measured", 0)
+    effort = record.header.effort
+    return facts.Effort(effort["name"], effort["label"], effort["processes"])
+
+
+def _environment(record: Record | None) -> facts.Environment:
+    names = [name for framework in frameworks().values() for name in framework.distributions]
+    versions = installed_versions([*names, "numpy", "onnx", "onnx-ir"])
+    if record is None:
+        import platform
+
+        return facts.Environment(
+            platform.platform(), platform.python_version(), platform.processor(), 0, None, None, "cpu", 0, None, versions
+        )
+    machine = record.environment
+    return facts.Environment(
+        operating_system=machine.operating_system,
+        python=machine.python,
+        cpu=machine.cpu,
+        cores=len(machine.allowed),
+        cpu_quota=machine.cpu_quota,
+        memory_bytes=machine.memory_bytes,
+        device="cpu",
+        threads=machine.threads,
+        load=machine.load,
+        versions=versions | dict(machine.versions),
+        flags=machine.flags,
+        notes=machine.notes,
+    )
+
+
+def _workload(found: Findings) -> facts.Workload:
+    model, training = found.model, found.model.training
+    assert training is not None
+    parameters = sum(int(np.prod(value.const_value.shape.numpy())) for value in model.parameters() if value.const_value is not None)
+    targets = found.dataset.train.targets
+    inputs = tuple(facts.TensorShape(v.name or "", shape_of(v), str(v.dtype).lower()) for v in model.graph.inputs)
+    return facts.Workload(
+        name=model.name,
+        title=found.workload.title,
+        description=found.workload.description,
+        parameters=parameters,
+        inputs=inputs,
+        target=facts.TensorShape(model.target, ("batch", *targets.shape[1:]), str(targets.dtype)),
+        loss=_words(type(training.loss).__name__).lower(),
+        optimizer=describe_optimizer(training.optimizer),
+        metric=training.metric,
+        batch_size=found.batch_size,
+        train_examples=len(found.dataset.train),
+        test_examples=len(found.dataset.test),
+        data_source=f"{found.dataset.source}; {found.dataset.licence}",
+        seed=found.options_seed,
+    )
+
+
+def _words(name: str) -> str:
+    """`CrossEntropy` → `Cross-Entropy`."""
+    return "".join(f"-{letter}" if letter.isupper() and place and not name[place - 1].isupper() else letter for place, letter in enumerate(name))
+
+
+def describe_optimizer(optimizer: Optimizer) -> str:
+    """`SGD, learning rate 0.05, momentum 0.9, cosine schedule`."""
+    parts = [type(optimizer).__name__]
+    for name, value in vars(optimizer).items():
+        label = name.replace("_", " ")
+        if name == "schedule":
+            parts.extend([] if isinstance(value, Constant) else [f"{type(value).__name__.lower()} schedule"])
+        elif isinstance(value, bool):
+            parts.extend([label] if value else [])
+        elif value:
+            parts.append(f"{label} {value:g}")
+    return ", ".join(parts)
+
+
+def _cold_starts(record: Record | None) -> tuple[facts.ColdStart, ...]:
+    if record is None:
+        return ()
+    found = []
+    for cold in record.colds:
+        if cold.process:
+            continue
+        first = {(item.task, item.batch_size): item for item in record.first_calls if item.contestant == cold.contestant and not item.process}
+        train = next((item.wall_s[0] for (task, _), item in first.items() if task == "train"), None)
+        infer = next((item.wall_s[0] for (task, _), item in first.items() if task == "infer"), None)
+        beside = cold.beside or any(item.beside for item in first.values())
+        found.append(facts.ColdStart(cold.contestant, cold.import_s, cold.build_s, train, infer, None, beside))
+    return tuple(found)
+
+
+def _verdict(record: Record | None, found: Findings, code: tuple[facts.WrittenCode, ...]) -> facts.Verdict:
+    if record is None:
+        return facts.Verdict("withheld", "nothing was measured")
+    sizes = {item.target: item.model_lines + (item.train_lines or 0) for item in code}
+    lines = {item.name: sizes[item.target] for item in found.field.contestants if item.target in sizes}
+    return verdict_facts(judge(record, code_lines=lines))
+
+
+def verdict_facts(judged: Judged) -> facts.Verdict:
+    """A verdict as it is shown."""
+    tasks = tuple(
+        facts.TaskVerdict(
+            task=cast("facts.Task", item.task),
+            batch_size=item.batch_size,
+            ranking=tuple(
+                facts.Standing(s.contestant, s.median_s, s.ratio, s.ratio_interval, cast("facts.Relation", _dashed(s.relation)))
+                for s in item.ranking
+            ),
+            winner=item.winner,
+            text=item.statement,
+            smallest_difference=item.smallest_difference,
+            pairs=tuple(
+                facts.Pair(pair.a, pair.b, pair.ratio, pair.interval, cast("facts.Outcome", _dashed(pair.outcome)), pair.blocks)
+                for pair in item.comparisons
+            ),
+        )
+        for item in judged.tasks
+    )
+    found = [
+        facts.Recommendation(str(item.purpose.value), item.contestant, item.statement, item.reasons, "; ".join(item.would_change) or None)
+        for item in judged.recommendations
+    ]
+    overall = next((item for item in found if item.purpose == Purpose.OVERALL.value), None)
+    others = tuple(item for item in found if item is not overall)
+    status = "given" if judged.status == "given" else "withheld"
+    return facts.Verdict(cast("Any", status), judged.reason, tasks, overall, others, judged.notes)
+
+
+def _dashed(text: Any) -> str:
+    return str(getattr(text, "value", text)).replace(" ", "-")

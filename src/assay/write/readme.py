@@ -1,0 +1,58 @@
+"""The README of a written package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assay.frameworks import find, installed_versions
+from assay.frameworks import target as find_target
+from assay.model import shape_of
+from assay.write.package import Package
+
+
+def readme(package: Package, proofs: Sequence[str], said: str, has_data: bool) -> str:
+    """What the package is, how it is used, and what was proven about it. `proofs`: a line for each mode."""
+    model, chosen = package.model, find_target(package.target)
+    framework = find(chosen.framework)
+    title = framework.title + (f" (on {chosen.backend})" if chosen.backend else "")
+    inputs = "\n".join(f"- `{v.name}`: {_shape(shape_of(v))}, {str(v.dtype).lower()}" for v in model.graph.inputs)
+    outputs = "\n".join(f"- {_shape(shape_of(v))}, {str(v.dtype).lower()}" for v in model.graph.outputs)
+    needs = ", ".join(f"{name} {version}" for name, version in installed_versions(framework.distributions).items())
+    prefix = f"KERAS_BACKEND={chosen.backend} " if chosen.backend else ""
+    files = ["- `model.py`: the model; `load()` returns it with its weights", "- `weights.safetensors`: the weights, by the framework's own names"]
+    if "train.py" in package.files:
+        files.insert(1, "- `train.py`: the loss, the optimizer, the training step and the loop")
+    if has_data:
+        files.append("- `data.safetensors`: the training and test data")
+    files.append("- `assay.json`: inputs, outputs, and how the weights map to the graph's")
+    run = f"\n\nTrain:\n\n    {prefix}python train.py" if has_data and "train.py" in package.files else ""
+    lines = "\n".join(f"- {line}" for line in proofs)
+    return f"""# {model.name} in {title}
+
+Written by assay. It needs {title.split(" (")[0]}, NumPy and safetensors{f" (written with {needs})" if needs else ""}, and nothing else.
+
+{chr(10).join(files)}
+
+Load:
+
+    from model import load
+    model = load(){run}
+
+Inputs:
+
+{inputs}
+
+Outputs:
+
+{outputs}
+
+## Proof
+
+{said[:1].upper()}{said[1:]}.
+
+{lines}
+""".rstrip() + "\n"
+
+
+def _shape(shape: tuple[int | str, ...]) -> str:
+    return f"({', '.join(str(size) for size in shape)})"
