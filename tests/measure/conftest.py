@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 from assay.frameworks.base import Contestant
-from assay.measure import QUICK, Effort, Entry, Plan, Proving, Task
+from assay.measure import QUICK, Entry, Plan, Proving, Task
 from assay.measure.effort import Limits
 
 HERE = Path(__file__).parent
@@ -33,6 +32,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         draw = np.random.default_rng(0)
         self.weights = {
             "layer/kernel": draw.normal(size=(4, 3)),
@@ -75,7 +75,7 @@ class Bench:
             "proving": Proving(self.proof_arrays, {"LEARNING_RATE": 0.25}, dropout_shape=(8, 8)),
             "effort": FAST,
             "threads": 1,
-            "environment": {"PYTHONPATH": str(HERE)},
+            "environment": {"PYTHONPATH": str(HERE), "TEST_RUN": str(self.folder)},
             "sessions": {entry.contestant.target: "fake_framework:Session" for entry in entries},
         }
         return Plan(entries=entries, **(settings | changes))
@@ -84,11 +84,6 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
-
-
-@pytest.fixture
-def fast() -> Effort:
-    return FAST
 
 
 def processes_with(text: str) -> list[int]:
@@ -107,16 +102,16 @@ def processes_with(text: str) -> list[int]:
     return found
 
 
-def none_left(text: str, within: float = 3.0) -> bool:
-    """True once no process with this text is alive."""
+def comes_to(text: str, count: int, within: float = 3.0) -> bool:
+    """True once this many processes with this text are alive: starting and dying take a moment."""
     until = time.monotonic() + within
-    while processes_with(text):
+    while len(processes_with(text)) != count:
         if time.monotonic() > until:
             return False
         time.sleep(0.02)
     return True
 
 
-@pytest.fixture
-def left_behind() -> Iterator[Callable[[str], bool]]:
-    yield none_left
+def none_left(text: str) -> bool:
+    """True once no process with this text is alive."""
+    return comes_to(text, 0)

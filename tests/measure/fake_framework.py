@@ -4,8 +4,8 @@ A package is a folder with `weights.npz` and `fake.json`, which may tell it to m
 
     {"at": "train_step", "do": "kill", "mode": "eager", "after": 3}
 
-`at`: import (of the package), predict, gradients, train_step, state, wait; `do`: see `misbehave`; `after`: calls that go
-well before; `dtype`: only in that type. `seconds`: how long a call takes, by mode.
+`at`: import (of the package), predict, gradients, train_step, state, wait; `do`: see `misbehave`; `after`: calls that
+go well before; `dtype`: only in that type. `seconds`: how long a call takes, by mode.
 """
 
 from __future__ import annotations

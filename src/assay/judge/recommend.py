@@ -15,6 +15,7 @@ from assay.judge import words
 from assay.judge.verdict import Purpose, Recommendation, Relation, TaskVerdict
 from assay.measure.record import Record
 
+_TOO_NOISY = 0.5  # identical code that differs by more than this: nothing is recommended
 _CLEAR = 1.2  # figures that were taken once (start, memory) have to differ by this factor to be told
 
 
@@ -104,6 +105,13 @@ def _overall(
     if any(width is None for width in widths):
         return Recommendation(Purpose.OVERALL, None, "no recommendation: the A/A twin was not measured for every task")
     width = max(width for width in widths if width is not None)
+    if width > _TOO_NOISY:
+        return Recommendation(
+            Purpose.OVERALL,
+            None,
+            f"no recommendation: the same code measured twice differed by up to {words.percent(width)}, too much to "
+            "recommend anything; measure again when the machine is quieter",
+        )
     close = [name for name in ordered if means[name] <= means[ordered[0]] * (1 + width)]
     chosen, why = _among(close, starts)
     if chosen is None:

@@ -26,6 +26,7 @@ class Job:
     begin: Callable[[], Script]
     failed: Callable[[WorkerError], None]
     holds: frozenset[str] = frozenset()
+    ready: Callable[[], bool] = lambda: True  # False: it has to wait for another job
     wanted: Callable[[], bool] = lambda: True  # asked when it could start: a contestant may be out by then
 
 
@@ -44,7 +45,8 @@ class Background:
 
     @property
     def idle(self) -> bool:
-        return not self._queue and not self._running
+        """True if nothing is going on and nothing can be started."""
+        return not self._running and not any(job.ready() for job in self._queue)
 
     def turn(self, timeout: float | None = None) -> None:
         """Starts what can be started and waits until something has happened."""
@@ -80,7 +82,7 @@ class Background:
         for job in list(self._queue):
             if len(self._running) >= self._slots:
                 return
-            if any(job.holds & running.holds for running, _ in self._running.values()):
+            if any(job.holds & running.holds for running, _ in self._running.values()) or not job.ready():
                 continue
             self._queue.remove(job)
             if job.wanted():

@@ -76,7 +76,7 @@ def choose_calls(task: str, seconds: Mapping[str, float], effort: Effort) -> Cal
         calls.update(dict.fromkeys(group, number))
     rounds = {}
     for arm, each in seconds.items():
-        sample = max(each * calls[arm], 1e-9) * 1.5  # with its run-in
+        sample = max(each * calls[arm], 1e-9) * 1.2  # with its run-in
         rounds[arm] = min(effort.rounds, max(effort.fewest_rounds, int(effort.arm_seconds / sample)))
     return Calls(calls, rounds, tuple(_reasons(task, calls, rounds, seconds, effort)))
 

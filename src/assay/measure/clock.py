@@ -74,13 +74,12 @@ def timed(session: Session, action: Callable[[], Any]) -> dict[str, Any]:
 def sample(
     session: Session, call: Callable[..., Any], each: bool, batches: Sequence[Batch], calls: int, run_in: float
 ) -> dict[str, Any]:
-    """One sample: untimed calls for `run_in` seconds (at least one), then `calls` timed ones.
+    """One sample: untimed calls for `run_in` seconds (at least one, unless it is 0), then `calls` timed ones.
 
     The run-in brings caches and sleeping threads back after other processes ran, so that the first of many calls costs
     the same as the first of few.
     """
     until = time.perf_counter() + run_in
-    run(session, call, each, batches, 1)
     while time.perf_counter() < until:
         run(session, call, each, batches, 1)
     return {"calls": calls} | timed(session, lambda: run(session, call, each, batches, calls))

@@ -48,7 +48,7 @@ class Crew:
         self.workers: list[WorkerProcess] = []
         self._environment = dict(environment or {})
         self._sessions = dict(sessions or {})
-        self._run = uuid.uuid4().hex
+        self.mark = uuid.uuid4().hex  # in the environment of every process of the run
         self._selector = selectors.DefaultSelector()
         self._held: list[tuple[WorkerProcess, Answer]] = []  # came while we waited for another worker
         self._janitor: subprocess.Popen[bytes] | None = None
@@ -60,7 +60,7 @@ class Crew:
         except OSError as error:
             raise OutputError(f"cannot write to {self.folder}: {error.strerror or error}") from error
         self._janitor = subprocess.Popen(
-            [sys.executable, "-I", "-S", janitor.__file__, self._run],
+            [sys.executable, "-I", "-S", janitor.__file__, self.mark],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -80,7 +80,7 @@ class Crew:
         for worker in self.workers:
             self._forget(worker)
             worker.kill()
-        for pid in host.marked_processes(self._run):  # helpers that left their worker's process group
+        for pid in host.marked_processes(self.mark):  # helpers that left their worker's process group
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, 9)
         if self._janitor is not None and self._janitor.stdin is not None:
@@ -99,7 +99,7 @@ class Crew:
         framework = find(contestant.framework) if contestant.framework in frameworks() else None
         backend = {"KERAS_BACKEND": contestant.backend} if contestant.backend else {}
         environment = worker_environment(
-            self.threads, self._run, framework.environment if framework else {}, backend, self._environment
+            self.threads, self.mark, framework.environment if framework else {}, backend, self._environment
         )
         worker = spawn(
             contestant.name,

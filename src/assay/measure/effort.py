@@ -29,7 +29,7 @@ class Effort:
     arm_seconds: float  # an arm whose samples take longer than this altogether takes part in fewer rounds
     warmup_calls: int
     warmup_seconds: float  # warm-up of a slow arm ends after this, even with fewer calls
-    fewest_rounds: int = 3
+    fewest_rounds: int = 5
     batches: int = 8  # distinct batches in rotation
     slots: int = 2  # workers that prepare at the same time while nothing is timed
     limits: Limits = field(default=Limits())
@@ -49,13 +49,14 @@ class Effort:
         return f"{self.processes} processes per contestant"
 
 
+# Nine rounds are the fewest whose 95 % interval of the median leaves out the worst sample on either side.
 QUICK = Effort(
     name="quick",
     processes=1,
-    rounds=7,
+    rounds=9,
     sample_seconds=0.05,
-    longest_sample=0.3,
-    arm_seconds=6.0,
+    longest_sample=0.2,
+    arm_seconds=2.0,
     warmup_calls=10,
     warmup_seconds=1.5,
 )

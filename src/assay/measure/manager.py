@@ -91,8 +91,8 @@ class _Run:
         if self._time(self._arms) and self._plan.proving is not None:
             for arm in self._alive():
                 self._background.add(self._preparing.outputs_job(arm))
-            while not self._background.idle:
-                self._background.turn()
+        while not self._background.idle:
+            self._background.turn()
 
     def _another_process(self, process: int) -> None:
         """One more replicate: new processes for all that are left, timed together."""
@@ -117,6 +117,10 @@ class _Run:
                 self._background.add(prover.job(arm, proving))
             if self._plan.tasks:
                 self._background.add(self._preparing.job(arm))
+        if self._plan.curve is not None and proving is not None:
+            for arm in self._arms:
+                for dtype in ("float32", *(["float64"] if arm.name in self._plan.curve.truth else [])):
+                    self._background.add(prover.curve_job(arm, self._plan.curve, dtype))
 
     def _alive(self) -> list[Arm]:
         return [arm for arm in self._arms if arm.reason is None]

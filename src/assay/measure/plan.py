@@ -77,6 +77,19 @@ class Proving:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """Training on real data from the package's weights, dropout off, for the losses of each step.
+
+    `order` is an .npz file with `rows`: int (steps, batch), the training examples of each step. Every contestant is
+    trained in float32; `truth` names those that are trained in float64 too.
+    """
+
+    order: Path
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    truth: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ProofResult:
     """What a contestant computed. `errors` has, by stage, what it could not: open, outputs, gradients, steps, dropout.
 
@@ -112,6 +125,7 @@ class Plan:
     folder: Path
     tasks: tuple[Task, ...] = ()  # none: prove only
     proving: Proving | None = None
+    curve: Curve | None = None  # needs `proving`: it is trained in the process that proves
     effort: Effort = QUICK
     threads: int = 0  # 0: as many as there are CPUs for us
     seed: int = 0
@@ -130,6 +144,11 @@ class Plan:
         for name in (*self.first_wave, *([self.baseline] if self.baseline else [])):
             if name not in names:
                 raise NotFoundError(f"{name!r} is not among the plan's contestants: {', '.join(names)}")
+
+    def array_file(self, contestant: str, what: str) -> Path:
+        """Where a worker leaves arrays of a contestant."""
+        name = contestant.replace("/", "-").replace(":", "-")
+        return (self.folder / "arrays" / f"{name}-{what}.npz").absolute()
 
     @property
     def twin_of(self) -> str:

@@ -109,10 +109,10 @@ class Preparing:
         worker, proving = arm.worker, self._plan.proving
         if worker is None or proving is None:
             raise WorkerError(f"{arm.name}: there is no worker or no proof to take outputs for")
-        save = self._plan.folder / "arrays" / f"{arm.name.replace('/', '-').replace(':', '-')}-float32.npz"
+        save = self._plan.array_file(arm.name, "float32")
         arrays = str(proving.arrays.absolute())
         reply, _ = yield from self._ask(
-            worker, "outputs", self._plan.effort.limits.compile, arrays=arrays, save=str(save.absolute())
+            worker, "outputs", self._plan.effort.limits.compile, arrays=arrays, save=str(save)
         )
         self._file.write(Outputs(arm.name, arm.process, str(save), reply["not_finite"], reply["subnormal"]))
         self._tell(events.OutputsReady(arm.name, str(save)))

@@ -94,9 +94,10 @@ class WorkerProcess:
         with contextlib.suppress(BrokenPipeError):  # its death is told by `receive`, with the reason
             self._write({"id": self._count, "request": name, **fields})
 
-    def ask_to_stop(self) -> None:
-        """Asks a training that is under way to end after its current step."""
+    def ask_to_stop(self, limit: float) -> None:
+        """Asks a training that is under way to end after its current step, within `limit` seconds."""
         if self.pending is not None and self.dead is None:
+            self.pending.deadline = time.monotonic() + limit
             with contextlib.suppress(BrokenPipeError):
                 self._write({"request": "stop"})
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Mapping
+from typing import Any
+
 from assay.errors import AssayError, WorkerError
 from assay.measure import events
 from assay.measure.arm import Arm, Fail, TellState
 from assay.measure.background import Job, Script
 from assay.measure.crew import Crew
-from assay.measure.plan import LATER, Plan, ProofResult, ProveCallback, Proving
+from assay.measure.plan import LATER, Curve, Plan, ProofResult, ProveCallback, Proving
 from assay.measure.process import WorkerProcess
-from assay.measure.record import Proved, RecordFile
+from assay.measure.record import LossCurve, Proved, RecordFile
 
 
 class Prover:
@@ -27,8 +30,9 @@ class Prover:
         self._callback = callback
         self._state = state
         self._fail = fail
-        self._workers: dict[str, WorkerProcess] = {}
-        self._open: dict[str, Arm] = {}  # whose outcome is not known
+        self._workers: dict[str, WorkerProcess] = {}  # by target
+        self._open: dict[str, Arm] = {}  # whose proof has not come, or has not been judged
+        self._curves: dict[str, Arm] = {}  # whose loss curves are still to come
         self._postponed: list[tuple[Arm, ProofResult]] = []
 
     def skip(self, arm: Arm) -> None:
@@ -40,31 +44,52 @@ class Prover:
         self._open[arm.name] = arm
         return Job(
             f"prove {arm.name}",
-            begin=lambda: self._script(arm, proving),
+            begin=lambda: self._prove(arm, proving),
             failed=lambda error: self._crashed(arm, error),
             holds=frozenset({arm.name, f"proof of {arm.contestant.target}"}),
-            wanted=lambda: arm.reason is None,
         )
 
-    def _script(self, arm: Arm, proving: Proving) -> Script:
-        self._state(arm.name, events.PROVING, "")
-        limits = self._plan.effort.limits
+    def curve_job(self, arm: Arm, curve: Curve, dtype: str) -> Job:
+        """The loss curve of a contestant that is proven, in the process that proved it."""
+        self._curves[f"{arm.name} {dtype}"] = arm
+        return Job(
+            f"curve of {arm.name} in {dtype}",
+            begin=lambda: self._curve(arm, curve, dtype),
+            failed=lambda error: self._curve_failed(arm, dtype, error),
+            holds=frozenset({f"proof of {arm.contestant.target}"}),
+            ready=lambda: arm.proven or arm.reason is not None,
+            wanted=lambda: self._curve_wanted(arm, dtype),
+        )
+
+    def _curve_wanted(self, arm: Arm, dtype: str) -> bool:
+        if arm.reason is not None:
+            self._curves.pop(f"{arm.name} {dtype}", None)
+            self._release(arm.contestant.target)
+        return arm.reason is None
+
+    def _worker(self, arm: Arm) -> Generator[WorkerProcess, Mapping[str, Any], WorkerProcess]:
+        """The living worker of a contestant's target, with the framework loaded."""
         target = arm.contestant.target
-        if target not in self._workers:
+        worker = self._workers.get(target)
+        if worker is None or worker.dead is not None:
             worker = self._workers[target] = self._crew.start("proof", arm.contestant)
             yield worker
-            worker.send("load", limits.load)
+            worker.send("load", self._plan.effort.limits.load)
             yield worker
-        worker = self._workers[target]
         worker.name = arm.name  # for its error messages
-        save = self._plan.folder / "arrays" / f"{arm.name.replace('/', '-').replace(':', '-')}-proof.npz"
+        return worker
+
+    def _prove(self, arm: Arm, proving: Proving) -> Script:
+        self._state(arm.name, events.PROVING, "")
+        worker = yield from self._worker(arm)
+        save = self._plan.array_file(arm.name, "proof")
         worker.send(
             "prove",
-            limits.prove,
+            self._plan.effort.limits.prove,
             folder=str(arm.entry.folder.absolute()),
             mode=arm.contestant.mode,
             dtype=proving.dtype,
-            save=str(save.absolute()),
+            save=str(save),
             arrays=str(proving.arrays.absolute()),
             constants=dict(proving.constants),
             steps=proving.steps,
@@ -73,33 +98,62 @@ class Prover:
         )
         reply = yield worker
         layers = tuple((path, rate) for path, rate in reply["dropout"])
-        result = ProofResult(arm.contestant, save, layers, dict(reply["errors"]), reply["seconds"])
-        self._judge(arm, result)
+        self._judge(arm, ProofResult(arm.contestant, save, layers, dict(reply["errors"]), reply["seconds"]))
         self._after(arm)
 
+    def _curve(self, arm: Arm, curve: Curve, dtype: str) -> Script:
+        worker = yield from self._worker(arm)
+        limits = self._plan.effort.limits
+        worker.send("open", limits.load, folder=str(arm.entry.folder.absolute()), mode=arm.contestant.mode, dtype=dtype)
+        yield worker
+        worker.send(
+            "train",
+            limits.compile,
+            data=str(arm.entry.data_file.absolute()),
+            order=str(curve.order.absolute()),
+            constants=dict(curve.constants),
+            dropout=False,
+            save=None,
+            checkpoint_seconds=None,
+        )
+        reply = yield worker
+        self._file.write(LossCurve(arm.name, dtype, tuple(reply["losses"]), reply["seconds"]))
+        self._curves.pop(f"{arm.name} {dtype}", None)
+        self._release(arm.contestant.target)
+
+    def _curve_failed(self, arm: Arm, dtype: str, error: WorkerError) -> None:
+        self._file.write(LossCurve(arm.name, dtype, (), None, str(error)))
+        self._curves.pop(f"{arm.name} {dtype}", None)
+        self._discard(arm.contestant.target)
+
     def _crashed(self, arm: Arm, error: WorkerError) -> None:
-        worker = self._workers.pop(arm.contestant.target, None)
-        if worker is not None:
-            self._crew.end(worker)
+        self._discard(arm.contestant.target)
         self._settle(arm, "not-run", str(error), None)
         self._after(arm)
 
+    def _discard(self, target: str) -> None:
+        worker = self._workers.pop(target, None)
+        if worker is not None:
+            self._crew.end(worker)
+
+    def _release(self, target: str) -> None:
+        """Ends a target's process when nothing more is asked of it."""
+        judged = {other.name for other, _ in self._postponed}
+        proofs = [arm for arm in self._open.values() if arm.name not in judged]
+        if not any(arm.contestant.target == target for arm in [*proofs, *self._curves.values()]):
+            self._discard(target)
+
     def _after(self, arm: Arm) -> None:
-        """One more proof is known: asks again about those that waited for another, and ends a process without work."""
+        """One more proof is known: asks again about those that waited for another."""
         waiting, self._postponed = self._postponed, []
         for other, result in waiting:
             self._judge(other, result)
         if len(self._open) == len(self._postponed):
-            for other, result in self._postponed:
-                self._settle(
-                    other, "not-run", "there is nothing to compare it with: no other proof came through", result
-                )
-            self._postponed = []
-        target = arm.contestant.target
-        postponed = {other.name for other, _ in self._postponed}
-        still_wanted = any(o.contestant.target == target and o.name not in postponed for o in self._open.values())
-        if not still_wanted and target in self._workers:
-            self._crew.end(self._workers.pop(target))
+            lonely, self._postponed = self._postponed, []
+            for other, result in lonely:
+                reason = "there is nothing to compare it with: no other proof came through"
+                self._settle(other, "not-run", reason, result)
+        self._release(arm.contestant.target)
 
     def _judge(self, arm: Arm, result: ProofResult) -> None:
         if self._callback is None:
@@ -123,6 +177,8 @@ class Prover:
             arrays, errors = str(result.arrays), dict(result.errors)
             self._file.write(Proved(arm.name, status, reason, arrays, errors, result.dropout, result.seconds))
         arm.proven = status == "equal" or (self._callback is None and result is not None)
+        if arm.reason is not None:
+            return  # it failed otherwise meanwhile
         if arm.proven:
             self._state(arm.name, events.PROVED, "")
         else:

@@ -52,6 +52,17 @@ class Proved:
 
 
 @dataclass(frozen=True)
+class LossCurve:
+    """The loss of each training step on real data, dropout off; or the reason why there is none."""
+
+    contestant: str
+    dtype: str
+    losses: tuple[float, ...]
+    seconds: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Cold:
     """The start of a fresh process. Pauses that we made are subtracted.
 
@@ -197,6 +208,7 @@ class Record:
     header: Header
     environment: Environment
     proofs: tuple[Proved, ...] = ()
+    curves: tuple[LossCurve, ...] = ()
     colds: tuple[Cold, ...] = ()
     first_calls: tuple[FirstCalls, ...] = ()
     warmups: tuple[Warmup, ...] = ()
@@ -224,6 +236,7 @@ _KINDS: dict[str, tuple[type, str | None]] = {
     "header": (Header, None),
     "environment": (Environment, None),
     "proof": (Proved, "proofs"),
+    "curve": (LossCurve, "curves"),
     "cold": (Cold, "colds"),
     "first": (FirstCalls, "first_calls"),
     "warmup": (Warmup, "warmups"),
@@ -246,16 +259,16 @@ class RecordFile:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        except FileExistsError as error:
-            raise OutputError(
-                f"{path} exists already: a record is never written over; choose another folder"
-            ) from error
         except OSError as error:
+            if path.exists():
+                raise OutputError(
+                    f"{path} exists already: a record is never written over; choose another folder"
+                ) from error
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
     def write(self, fact: Fact) -> Fact:
         """Writes one fact, whole, at once; OutputError if the disk refuses."""
-        line = json.dumps({"kind": _KIND_OF[type(fact)], **_plain(fact)}, allow_nan=False).encode() + b"\n"
+        line = json.dumps({"kind": _KIND_OF[type(fact)], **_plain(fact)}).encode() + b"\n"
         size = os.fstat(self._file).st_size
         try:
             written = os.write(self._file, line)

@@ -17,6 +17,7 @@ from assay.measure.plan import Plan, Task
 from assay.measure.record import Decision, RecordFile, Sample, Warmup
 
 _RUN_IN = 0.01  # seconds of untimed calls before each sample
+_NO_RUN_IN = 0.1  # a call that takes this long hides what waking up costs
 _ATTEMPTS = 2  # at a sample, if something was compiled during the first
 
 
@@ -110,7 +111,8 @@ class Rounds:
         self._block += 1
 
     def _sample(self, number: int, task: Task, position: int, slot: Slot, calls: int) -> Sample | None:
-        reply = self._ask(slot.arm, "sample", task, calls=calls, run_in=_RUN_IN, start=number * calls)
+        run_in = _RUN_IN if slot.arm.seconds[str(task)] < _NO_RUN_IN else 0.0
+        reply = self._ask(slot.arm, "sample", task, calls=calls, run_in=run_in, start=number * calls)
         if reply is None:
             return None
         sample = Sample(

@@ -133,6 +133,12 @@ class Service:
         """The model's outputs for a whole split of a data file, in evaluation."""
         return training.predict(self.session, Path(data), split, batch_size, Path(save))
 
+    def restore(self, arrays: str) -> Reply:
+        """Overwrites parameters and statistics by native path."""
+        with np.load(arrays, allow_pickle=False) as file:
+            self.session.set_state({name: file[name] for name in file.files})
+        return {}
+
     def state(self, save: str) -> Reply:
         """Parameters and statistics as they are now, by native path."""
         save_arrays(Path(save), self.session.state())

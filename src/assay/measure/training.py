@@ -24,13 +24,13 @@ def run(
     order: str,
     constants: Mapping[str, Any],
     dropout: bool,
-    save: str,
-    checkpoint_seconds: float,
+    save: str | None,
+    checkpoint_seconds: float | None,
 ) -> dict[str, Any]:
     """One optimizer step per row of `order`, an .npz file with `rows`: int (steps, batch) indices of training examples.
 
     Progress is told about five times a second. The state is saved at the end, every `checkpoint_seconds` on the way,
-    and when asked to stop, so that what was learnt is kept.
+    and when asked to stop, so that what was learnt is kept; it is not saved at all without `save`.
     """
     inputs, targets = split_of(load_data(Path(data)), "train")
     if targets is None:
@@ -50,14 +50,15 @@ def run(
         if now - told >= _PROGRESS_SECONDS:
             progress({"step": len(losses), "of": len(rows), "loss": losses[-1], "seconds": now - started})
             told = now
-        if now - saved >= checkpoint_seconds:
+        if save is not None and checkpoint_seconds is not None and now - saved >= checkpoint_seconds:
             save_arrays(Path(save), session.state())
             saved = now
         if stop_asked():
             stopped = True
             break
     seconds = time.perf_counter() - started
-    save_arrays(Path(save), session.state())
+    if save is not None:
+        save_arrays(Path(save), session.state())
     return {"losses": losses, "seconds": seconds, "stopped": stopped}
 
 
