@@ -110,15 +110,29 @@ def _workload() -> facts.Workload:
 def _environment() -> facts.Environment:
     return facts.Environment(
         operating_system="Linux 6.1",
-        python="3.11.9",
+        python="CPython 3.11.9",
+        machine="x86_64",
         cpu="AMD EPYC 7B13",
-        cores=2,
+        cpus=4,
+        allowed=(0, 1),
+        used=(),
+        governor=None,
         cpu_quota=2.0,
         memory_bytes=16_000_000_000,
+        available_bytes=14_100_000_000,
+        steal_ticks=120,
+        virtual=True,
         device="cpu",
         threads=2,
         load=0.4,
-        versions={"torch": "2.13.0", "tensorflow-cpu": "2.21.0", "keras": "3.15.1", "jax": "0.10.0", "flax": "0.12.1"},
+        versions={
+            "torch": "2.13.0",
+            "tensorflow-cpu": "2.21.0",
+            "keras": "3.15.1",
+            "jax": "0.10.0",
+            "flax": "0.12.1",
+            "numpy": "2.3.0",
+        },
         flags={"TF32": "off", "OMP_NUM_THREADS": "2"},
         notes=("the processors are shared with other machines (steal time 1.2 %)",),
     )
@@ -157,8 +171,8 @@ def _measurement(name: str, task: str, batch: int, milliseconds: float, first: f
         first_call_s=first,
         peak_memory_bytes=memory * 1_000_000,
         samples_s=samples,
-        calls_per_sample=max(1, round(50 / milliseconds)),
-        rounds=tuple(range(20)),
+        calls=(max(1, round(50 / milliseconds)),) * 20,
+        blocks=tuple(range(20)),
         processes=(0,) * 20,
         series="flat",
     )
@@ -184,7 +198,7 @@ def _verdict(measurements: tuple[facts.Measurement, ...]) -> facts.Verdict:
         ranking = []
         for i, m in enumerate(found):
             ratio = (m.median_s or 0.0) / best
-            relation = "best" if i == 0 else "not-resolved" if ratio < 1.06 else "slower"
+            relation = "fastest" if i == 0 else "not-resolved" if ratio < 1.06 else "slower"
             ranking.append(
                 facts.Standing(m.contestant, m.median_s or 0.0, ratio, (ratio * 0.98, ratio * 1.02), relation)  # type: ignore[arg-type]
             )
@@ -192,7 +206,7 @@ def _verdict(measurements: tuple[facts.Measurement, ...]) -> facts.Verdict:
         first = ranking[0].contestant
         statement = f"{first} is fastest" if settled else f"{first} and {ranking[1].contestant} cannot be told apart"
         pairs = tuple(
-            facts.Pair(other.contestant, first, other.ratio, other.interval, "slower", 20)
+            facts.Pair(other.contestant, first, other.ratio, other.ratio_interval, "slower", 20)
             for other in ranking[1:]
             if other.relation == "slower"
         )
@@ -208,14 +222,16 @@ def _verdict(measurements: tuple[facts.Measurement, ...]) -> facts.Verdict:
             "A fresh process reaches its first step in 4.2 s; pytorch:compile needs 24.5 s.",
             "For answers one at a time, jax:jit is 3.8 times as fast as the next.",
         ),
-        "a model whose step lasts under a millisecond, where the overhead of a call decides",
+        ("a model whose step lasts under a millisecond, where the overhead of a call decides",),
     )
     by_purpose = tuple(
-        facts.Recommendation(purpose, task.ranking[0].contestant, f"{task.ranking[0].contestant}.", (task.text + ".",))
-        for purpose, task in zip(("training", "latency", "throughput"), tasks, strict=True)
+        facts.Recommendation(
+            purpose, task.ranking[0].contestant, f"{task.ranking[0].contestant}.", (task.statement + ".",)
+        )
+        for purpose, task in zip(("training", "inference latency", "inference throughput"), tasks, strict=True)
     )
     notes = ("The order of the contestants was drawn anew in every round.",)
-    return facts.Verdict("given", None, tuple(tasks), recommendation, by_purpose, notes)
+    return facts.Verdict("given", None, True, tuple(tasks), (recommendation, *by_purpose), notes)
 
 
 def build(names: tuple[str, ...] = ALL) -> Comparison:
@@ -319,7 +335,7 @@ def build_with_failures() -> Comparison:
             interval_s=None,
             samples_per_s=None,
             samples_s=(),
-            rounds=(),
+            blocks=(),
         )
         if m.contestant == "tensorflow:xla" and m.task == "infer"
         else m
@@ -357,7 +373,10 @@ def build_hostile() -> Comparison:
         environment=replace(found.environment, cpu=HOSTILE, versions={HOSTILE: HOSTILE}, notes=(HOSTILE,)),
         verdict=replace(
             found.verdict,
-            recommendation=facts.Recommendation(HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), HOSTILE),
+            recommendations=(
+                facts.Recommendation("overall", HOSTILE, HOSTILE, (HOSTILE,), (HOSTILE,)),
+                facts.Recommendation(HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), (HOSTILE,)),
+            ),
             notes=(HOSTILE,),
         ),
     )

@@ -112,8 +112,8 @@ def test_a_withheld_verdict_is_said(sample: Sample) -> None:
 
 def test_recommendations_by_purpose_stand_in_for_an_overall_one(sample: Sample) -> None:
     found = sample("all")
-    found = replace(found, verdict=replace(found.verdict, recommendation=None))
-    assert "Latency: jax:jit." in printed(found, 120)
+    found = replace(found, verdict=replace(found.verdict, recommendations=found.verdict.by_purpose))
+    assert "Inference latency: jax:jit." in printed(found, 120)
 
 
 def test_inference_only(sample: Sample) -> None:

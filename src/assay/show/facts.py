@@ -19,7 +19,7 @@ FORMAT = 1  # of the JSON; grows when a reader of the older layout would be misl
 ProofStatus = Literal["equal", "different", "not-run"]
 MeasurementStatus = Literal["ok", "failed", "not-run"]
 Task = Literal["train", "infer"]
-Relation = Literal["best", "slower", "equivalent", "not-resolved"]
+Relation = Literal["fastest", "slower", "equivalent", "not-resolved"]
 Outcome = Literal["faster", "slower", "equivalent", "not-resolved"]
 
 
@@ -57,14 +57,21 @@ class Environment:
     """The machine and what ran on it, as found before the first measurement."""
 
     operating_system: str
-    python: str
-    cpu: str
-    cores: int  # logical processors this process may use
-    cpu_quota: float | None  # processors that the container may use at a time
-    memory_bytes: int | None
+    python: str  # "CPython 3.11.9"
+    machine: str  # "x86_64"
+    cpu: str  # its model
+    cpus: int  # logical processors of the machine
+    allowed: tuple[int, ...]  # the processors that assay may use
+    used: tuple[int, ...]  # the processors that workers are kept to; empty: any
     device: str  # "cpu", or the name of the accelerator
     threads: int  # intra-operator threads of each worker
+    governor: str | None  # of the processor's frequency
+    cpu_quota: float | None  # processors that the container may use at a time
+    memory_bytes: int | None
+    available_bytes: int | None  # memory that was free
     load: float | None  # runnable processes, averaged over the last minute, before the start
+    steal_ticks: int | None  # time that a hypervisor took from this machine, since it started
+    virtual: bool | None  # under a hypervisor
     versions: Mapping[str, str] = field(default_factory=dict)  # distribution → version
     flags: Mapping[str, str] = field(default_factory=dict)  # environment variables and switches that change speed
     notes: tuple[str, ...] = ()  # what a reader should know: a busy machine, a slow governor
@@ -130,7 +137,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The speed of one contestant at one task. `samples_s` are seconds per call, each the mean of `calls_per_sample` calls."""
+    """The speed of one contestant at one task. `samples_s` are seconds per call, each the mean of the sample's `calls`."""
 
     contestant: str
     task: Task
@@ -145,9 +152,10 @@ class Measurement:
     third_call_s: float | None = None
     peak_memory_bytes: int | None = None
     samples_s: tuple[float, ...] = ()
-    calls_per_sample: int | None = None
-    rounds: tuple[int, ...] = ()  # which round each sample was taken in: samples of one round are pairs
-    processes: tuple[int, ...] = ()  # which replicate each sample comes from
+    calls: tuple[int, ...] = ()  # of each sample
+    blocks: tuple[int, ...] = ()  # of each sample: those of one block, from different contestants, are pairs
+    processes: tuple[int, ...] = ()  # of each sample: the replicate that it comes from
+    void_samples: int = 0  # taken and not counted: something was compiled meanwhile
     cpu_per_wall: float | None = None  # processors kept busy, on average
     series: str | None = None  # "flat", "warming", "slowing", "no steady state"
 
@@ -217,7 +225,7 @@ class Standing:
     contestant: str
     median_s: float
     ratio: float
-    interval: tuple[float, float] | None  # of the ratio
+    ratio_interval: tuple[float, float] | None
     relation: Relation
 
 
@@ -231,6 +239,7 @@ class Pair:
     interval: tuple[float, float] | None
     outcome: Outcome  # what a is to b
     blocks: int  # rounds, or processes, that were paired
+    p_value: float | None = None  # adjusted for the number of pairs
 
 
 @dataclass(frozen=True)
@@ -241,20 +250,20 @@ class TaskVerdict:
     batch_size: int
     ranking: tuple[Standing, ...]  # fastest first; only contestants proven equal
     winner: str | None  # None while the first is not separated from the second
-    text: str  # the same in a sentence
-    smallest_difference: float | None = None  # relative difference that can be told from chance (A/A)
-    pairs: tuple[Pair, ...] = ()
+    statement: str  # the same in a sentence
+    smallest_difference: float | None = None  # relative difference below which nothing is told
+    comparisons: tuple[Pair, ...] = ()  # every pair, the faster first
 
 
 @dataclass(frozen=True)
 class Recommendation:
     """What to take for a purpose, and why."""
 
-    purpose: str  # overall, training, latency, throughput, cold start, memory, code size
-    contestant: str | None
+    purpose: str  # overall, training, inference latency, inference throughput, cold start, memory, code size
+    contestant: str | None  # None where the measurements do not tell
     statement: str
     reasons: tuple[str, ...] = ()
-    would_change: str | None = None  # what would make it another
+    would_change: tuple[str, ...] = ()  # what would make it another
 
 
 @dataclass(frozen=True)
@@ -263,10 +272,20 @@ class Verdict:
 
     status: Literal["given", "withheld"] = "given"
     reason: str | None = None  # why it is withheld
+    indicative: bool = True  # too few processes for a finding that holds elsewhere
     tasks: tuple[TaskVerdict, ...] = ()
-    recommendation: Recommendation | None = None  # overall
-    recommendations: tuple[Recommendation, ...] = ()  # by purpose
+    recommendations: tuple[Recommendation, ...] = ()  # overall first, then by purpose
     notes: tuple[str, ...] = ()
+
+    @property
+    def overall(self) -> Recommendation | None:
+        """What to take without a special wish."""
+        return next((found for found in self.recommendations if found.purpose == "overall"), None)
+
+    @property
+    def by_purpose(self) -> tuple[Recommendation, ...]:
+        """What to take for a special wish."""
+        return tuple(found for found in self.recommendations if found.purpose != "overall")
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ def _advice(comparison: Comparison) -> str:
     verdict = comparison.verdict
     if verdict.status == "withheld":
         return f"no verdict: {verdict.reason or 'no reason given'}"
-    if verdict.recommendation:
-        return verdict.recommendation.statement
+    if verdict.overall:
+        return verdict.overall.statement
     return comparison.interrupted or comparison.workload.title
 
 

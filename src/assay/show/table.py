@@ -135,7 +135,7 @@ def _timed_cell(m: Measurement, fastest: float, factor: float, ranks: Mapping[st
         return Cell(note=m.reason or "")
     rank = ranks.get(m.contestant)
     ratio = rank.ratio if rank else m.median_s / fastest if fastest else None
-    best = rank.relation == "best" if rank else m.median_s == fastest
+    best = rank.relation == "fastest" if rank else m.median_s == fastest
     return Cell(
         words.three_digits(m.median_s / factor),
         m.median_s,
@@ -262,7 +262,7 @@ def _first_divergence(proof: Proof) -> str:
 
 def reasons_of(found: Recommendation) -> tuple[str, ...]:
     """The reasons of a recommendation, and what would change it."""
-    return (*found.reasons, f"What would change it: {found.would_change}") if found.would_change else found.reasons
+    return (*found.reasons, *(f"What would change it: {change}" for change in found.would_change))
 
 
 def summary_of_training(comparison: Comparison) -> str:

@@ -21,6 +21,7 @@ from assay.show.facts import Comparison, Environment
 from assay.show.table import Cell, Column, Problem, Row, Table, problems_of, reasons_of, summary_of_training, table_of
 
 BAR_WIDTH = 8
+MAIN_DISTRIBUTIONS = ("torch", "tensorflow", "tensorflow-cpu", "keras", "jax")
 STYLES = {"equal": "green", "different": "bold red", "not-run": "yellow"}
 
 
@@ -93,8 +94,9 @@ def machine(environment: Environment) -> str:
     """One line about what it ran on."""
     parts = [environment.device if environment.device != "cpu" else environment.cpu]
     parts.append(words.counted(environment.threads, "thread"))
-    parts.append(f"Python {environment.python}")
-    parts += [f"{name} {version}" for name, version in environment.versions.items()]
+    parts.append(environment.python)
+    main = [name for name in environment.versions if name in MAIN_DISTRIBUTIONS] or list(environment.versions)
+    parts += [f"{name} {environment.versions[name]}" for name in main]
     return ", ".join(parts)
 
 
@@ -283,16 +285,14 @@ def _verdict(comparison: Comparison, signs: Signs) -> Iterable[RenderableType]:
         yield Text("\nFastest", style="bold")
     for task in verdict.tasks:
         name = words.task_name(task.task, task.batch_size)
-        yield _item(signs.bullet, name[0].upper() + name[1:], task.text, signs)
-    if verdict.recommendation:
-        yield Text.assemble(
-            ("\nRecommendation  ", "bold"), (_safe(verdict.recommendation.statement, signs), "bold green")
-        )
-        for reason in reasons_of(verdict.recommendation):
+        yield _item(signs.bullet, name[0].upper() + name[1:], task.statement, signs)
+    if verdict.overall:
+        yield Text.assemble(("\nRecommendation  ", "bold"), (_safe(verdict.overall.statement, signs), "bold green"))
+        for reason in reasons_of(verdict.overall):
             yield _item(signs.bullet, "", reason, signs)
     elif verdict.recommendations:
         yield Text("\nRecommendations", style="bold")
-    for found in () if verdict.recommendation else verdict.recommendations:
+    for found in () if verdict.overall else verdict.recommendations:
         purpose = found.purpose[:1].upper() + found.purpose[1:]
         yield _item(signs.bullet, purpose, " ".join((found.statement, *reasons_of(found))), signs)
 
