@@ -12,14 +12,14 @@ from assay.show.facts import Comparison
 
 def save_json(comparison: Comparison, path: str | Path) -> None:
     """Every fact and raw sample; see docs/json.md."""
-    _write(Path(path), comparison.to_json() + "\n")
+    write_text(Path(path), comparison.to_json() + "\n")
 
 
 def save_html(comparison: Comparison, path: str | Path) -> None:
     """One page that needs nothing but a browser."""
     from assay.show.html import render
 
-    _write(Path(path), render(comparison))
+    write_text(Path(path), render(comparison))
 
 
 def read_json(path: str | Path) -> Comparison:
@@ -52,7 +52,7 @@ def check_writable(path: str | Path) -> None:
         raise OutputError(f"cannot write {path}: {_why(error)}") from error
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Through a file beside it, so that a full disk or a kill leaves either the old file or the new one."""
     check_writable(path)
     if path.exists() and not path.is_file():
