@@ -14,7 +14,7 @@ import numpy as np
 from assay import __version__
 from assay.frameworks import find, frameworks, installed_versions
 from assay.frameworks import target as find_target
-from assay.judge import Purpose, judge
+from assay.judge import judge
 from assay.judge import Verdict as Judged
 from assay.measure import Record
 from assay.measure.record import Measurement as Measured
@@ -115,9 +115,10 @@ def measurement_facts(item: Measured) -> facts.Measurement:
         third_call_s=item.third_call_s,
         peak_memory_bytes=item.peak_memory_bytes,
         samples_s=item.samples_s,
-        calls_per_sample=item.calls[0] if item.calls else None,
-        rounds=item.blocks,
+        calls=item.calls,
+        blocks=item.blocks,
         processes=item.processes,
+        void_samples=item.void_samples,
         cpu_per_wall=item.cpu_per_wall,
         series=item.series,
     )
@@ -165,29 +166,12 @@ def _effort(record: Record | None) -> facts.Effort:
 
 
 def _environment(record: Record | None) -> facts.Environment:
+    from assay.measure.environment import environment
+
+    machine = record.environment if record is not None else environment(threads=0)
     names = [name for framework in frameworks().values() for name in framework.distributions]
     versions = installed_versions([*names, "numpy", "onnx", "onnx-ir"])
-    if record is None:
-        import platform
-
-        return facts.Environment(
-            platform.platform(), platform.python_version(), platform.processor(), 0, None, None, "cpu", 0, None, versions
-        )
-    machine = record.environment
-    return facts.Environment(
-        operating_system=machine.operating_system,
-        python=machine.python,
-        cpu=machine.cpu,
-        cores=len(machine.allowed),
-        cpu_quota=machine.cpu_quota,
-        memory_bytes=machine.memory_bytes,
-        device="cpu",
-        threads=machine.threads,
-        load=machine.load,
-        versions=versions | dict(machine.versions),
-        flags=machine.flags,
-        notes=machine.notes,
-    )
+    return facts.Environment(**{**vars(machine), "device": "cpu", "versions": versions | dict(machine.versions)})
 
 
 def _workload(found: Findings) -> facts.Workload:
@@ -267,23 +251,29 @@ def verdict_facts(judged: Judged) -> facts.Verdict:
                 for s in item.ranking
             ),
             winner=item.winner,
-            text=item.statement,
+            statement=item.statement,
             smallest_difference=item.smallest_difference,
-            pairs=tuple(
-                facts.Pair(pair.a, pair.b, pair.ratio, pair.interval, cast("facts.Outcome", _dashed(pair.outcome)), pair.blocks)
+            comparisons=tuple(
+                facts.Pair(
+                    pair.a,
+                    pair.b,
+                    pair.ratio,
+                    pair.interval,
+                    cast("facts.Outcome", _dashed(pair.outcome)),
+                    pair.blocks,
+                    pair.p_value,
+                )
                 for pair in item.comparisons
             ),
         )
         for item in judged.tasks
     )
-    found = [
-        facts.Recommendation(str(item.purpose.value), item.contestant, item.statement, item.reasons, "; ".join(item.would_change) or None)
+    found = tuple(
+        facts.Recommendation(item.purpose.value, item.contestant, item.statement, item.reasons, item.would_change)
         for item in judged.recommendations
-    ]
-    overall = next((item for item in found if item.purpose == Purpose.OVERALL.value), None)
-    others = tuple(item for item in found if item is not overall)
+    )
     status = "given" if judged.status == "given" else "withheld"
-    return facts.Verdict(cast("Any", status), judged.reason, tasks, overall, others, judged.notes)
+    return facts.Verdict(cast("Any", status), judged.reason, judged.indicative, tasks, found, judged.notes)
 
 
 def _dashed(text: Any) -> str:
