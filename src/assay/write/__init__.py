@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 from assay.errors import UnsupportedError
 from assay.frameworks import find
@@ -15,7 +16,7 @@ from assay.model import Model, shape_of
 from assay.write.body import Body, Builder
 from assay.write.classes import classes_of
 from assay.write.package import Package
-from assay.write.source import model_source
+from assay.write.source import local_definitions, model_source
 from assay.write.style import Style
 from assay.write.weights import WeightMap
 
@@ -36,7 +37,7 @@ def write(model: Model, target: str) -> Package:
     calls = calls_of(laid_out)
     table.check(calls)
     body = Builder(laid_out, tree_of(laid_out, calls), table, style).build()
-    classes = classes_of(body)
+    classes = classes_of(body, local_definitions(Path(style.local_file)) if style.local_file else ())
     text, lines = model_source(model, style, classes, body)
     files = {"model.py": text}
     if model.training is not None:

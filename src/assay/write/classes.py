@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,8 +38,8 @@ class WrittenClass:
         return self.bodies[0]
 
 
-def classes_of(root: Body) -> list[WrittenClass]:
-    """The classes to write, children before parents, the root last."""
+def classes_of(root: Body, reserved: Iterable[str] = ()) -> list[WrittenClass]:
+    """The classes to write, children before parents, the root last. No class takes a reserved name."""
     groups: dict[tuple[str, str], list[tuple[Body, list[str], list[Line]]]] = {}
     found: dict[tuple[str, str], WrittenClass] = {}
     for level in reversed(_levels(root)):
@@ -51,7 +52,7 @@ def classes_of(root: Body) -> list[WrittenClass]:
             groups.setdefault(key, []).append((body, arguments, lines))
         for key in fresh:
             members = groups[key]
-            taken = [other.name for other in found.values()]
+            taken = [*reserved, *(other.name for other in found.values())]
             name = unique(key[0], taken).replace("_", "") if key[0] in taken else key[0]
             written = WrittenClass(
                 name, [member[0] for member in members], members[0][1], members[0][2], [member[2] for member in members[1:]]
@@ -111,8 +112,8 @@ def _parametrise(written: WrittenClass) -> None:
     for places in series.values():
         hints = [written.template.literals[place].hint for place in places]
         name = unique(identifier(_common_name(hints)), [parameter.name for parameter in written.parameters] + written.arguments)
-        example = written.template.literals[places[0]].value
-        written.parameters.append(Parameter(name, _type_name(example)))
+        kinds = dict.fromkeys(_type_name(body.literals[places[0]].value) for body in written.bodies)
+        written.parameters.append(Parameter(name, " | ".join(kinds)))
         for place in places:
             written.slots[place] = name
         for body in written.bodies:

@@ -185,7 +185,8 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
         for text in style.after_init(parameters):
             lines.append((f"    {text}" if text else "", ()))
         lines.append(("", ()))
-    lines.append((f"    {style.forward_line(written.arguments, len(body.outputs), body.needs_training)}", ()))
+    needs_training = body.needs_training or (is_root and style.root_takes_training)
+    lines.append((f"    {style.forward_line(written.arguments, len(body.outputs), needs_training)}", ()))
     for number, line in enumerate(written.lines):
         others = [other[number] for other in written.other_lines]
         lines.extend(_forward_line(style, renderer, line, others))
@@ -251,13 +252,8 @@ def _describe(model: Model, written: WrittenClass, renderer: _Renderer, is_root:
 
 
 def local_source(path: Path, text: str) -> str:
-    """The classes and functions of a file of local definitions that `text` uses, with those that they use in turn."""
-    source = path.read_text(encoding="utf-8")
-    definitions: dict[str, str] = {}
-    for node in ast.parse(source).body:
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-            start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            definitions[node.name] = "\n".join(source.splitlines()[start - 1 : node.end_lineno])
+    """The classes and functions of local definitions that `text` uses, with those that they use in turn."""
+    definitions = local_definitions(path)
     wanted: set[str] = set()
     waiting = [text]
     while waiting:
@@ -267,6 +263,18 @@ def local_source(path: Path, text: str) -> str:
                 wanted.add(name)
                 waiting.append(definitions[name])
     return "\n\n\n".join(code for name, code in definitions.items() if name in wanted)
+
+
+def local_definitions(path: Path) -> dict[str, str]:
+    """Name → source of every class and function at the top level of a file, or of the files of a folder."""
+    definitions: dict[str, str] = {}
+    for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+        source = file.read_text(encoding="utf-8")
+        for node in ast.parse(source).body:
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+                start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+                definitions[node.name] = "\n".join(source.splitlines()[start - 1 : node.end_lineno])
+    return definitions
 
 
 def import_lines(style_imports: dict[str, str], text: str) -> str:

@@ -36,8 +36,9 @@ class Style:
     reserved: frozenset[str] = frozenset()  # attribute names that the framework's base classes use
     forward: str = "forward"
     line_length: int = 100
-    local_file: str | None = None  # a file beside the style with local classes, copied where they are used
+    local_file: str | None = None  # a file (or folder of files) beside the style with local classes, copied where used
     layers: frozenset[str] = frozenset()  # kinds of call that are layers even without weights (Dropout)
+    root_takes_training: bool = False  # whether the model's own forward method has `training` in any case
     trained: frozenset[str] = field(default_factory=lambda: frozenset({"Dropout", "BatchNormalization"}))
 
     def is_layer(self, call: Call) -> bool:

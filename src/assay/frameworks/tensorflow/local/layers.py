@@ -1,0 +1,139 @@
+"""Layers of written TensorFlow code; see `assay.frameworks.tensorflow.local`."""
+
+import math
+
+import tensorflow as tf
+
+
+def glorot_uniform(shape: tuple[int, ...]) -> tf.Tensor:
+    """Initial weights (…, inputs, outputs), uniform with variance 2 / (inputs + outputs)."""
+    limit = math.sqrt(6 / (math.prod(shape[:-2]) * (shape[-2] + shape[-1])))
+    return tf.random.uniform(shape, -limit, limit)
+
+
+class Dense(tf.Module):
+    """A linear map of the last axis: (…, inputs) → (…, units)."""
+
+    def __init__(self, inputs: int, units: int, use_bias: bool = True) -> None:
+        super().__init__()
+        self.kernel = tf.Variable(glorot_uniform((inputs, units)))
+        self.bias = tf.Variable(tf.zeros(units)) if use_bias else None
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        y = tf.tensordot(x, self.kernel, 1)
+        return y if self.bias is None else tf.nn.bias_add(y, self.bias)
+
+
+class BatchNorm(tf.Module):
+    """Normalises the last axis over all others; its running variance averages the biased one."""
+
+    def __init__(self, channels: int, momentum: float = 0.9, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum, self.epsilon = momentum, epsilon
+        self.scale = tf.Variable(tf.ones(channels))
+        self.offset = tf.Variable(tf.zeros(channels))
+        self.moving_mean = tf.Variable(tf.zeros(channels), trainable=False)
+        self.moving_variance = tf.Variable(tf.ones(channels), trainable=False)
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training:
+            return self.normalize(x, self.moving_mean, self.moving_variance)
+        if x.dtype == tf.float32 and len(x.shape) == 4:  # all that the fused kernel knows
+            y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+                x=x,
+                scale=self.scale,
+                offset=self.offset,
+                mean=[],
+                variance=[],
+                epsilon=self.epsilon,
+            )
+            count = tf.cast(tf.size(x) / tf.size(mean), x.dtype)
+            variance *= (count - 1) / count  # the kernel returns the unbiased one
+        else:
+            mean, variance = tf.nn.moments(x, list(range(len(x.shape) - 1)))
+            y = self.normalize(x, mean, variance)
+        keep = self.momentum
+        self.moving_mean.assign(keep * self.moving_mean + (1 - keep) * mean)
+        self.moving_variance.assign(keep * self.moving_variance + (1 - keep) * variance)
+        return y
+
+    def normalize(self, x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
+        return tf.nn.batch_normalization(x, mean, variance, self.offset, self.scale, self.epsilon)
+
+
+class LayerNorm(tf.Module):
+    """Normalises the last axis of every position by itself."""
+
+    def __init__(self, features: int, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        self.scale = tf.Variable(tf.ones(features))
+        self.offset = tf.Variable(tf.zeros(features))
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        mean, variance = tf.nn.moments(x, -1, keepdims=True)
+        return tf.nn.batch_normalization(x, mean, variance, self.offset, self.scale, self.epsilon)
+
+
+class GroupNorm(tf.Module):
+    """Normalises each group of channels, over all places, of each example by itself."""
+
+    def __init__(self, groups: int, channels: int, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.groups, self.epsilon = groups, epsilon
+        self.scale = tf.Variable(tf.ones(channels))
+        self.offset = tf.Variable(tf.zeros(channels))
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        *places, channels = x.shape[1:]
+        grouped = tf.reshape(x, (-1, *places, self.groups, channels // self.groups))
+        axes = [*range(1, len(places) + 1), len(places) + 2]
+        mean, variance = tf.nn.moments(grouped, axes, keepdims=True)
+        y = (grouped - mean) * tf.math.rsqrt(variance + self.epsilon)
+        return tf.reshape(y, (-1, *places, channels)) * self.scale + self.offset
+
+
+class RMSNorm(tf.Module):
+    """Divides the last axis of every position by the root of its mean square."""
+
+    def __init__(self, features: int, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        self.scale = tf.Variable(tf.ones(features))
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        mean_square = tf.reduce_mean(tf.square(x), -1, keepdims=True)
+        return x * tf.math.rsqrt(mean_square + self.epsilon) * self.scale
+
+
+class Dropout(tf.Module):
+    """In training, zeroes a share `rate` of the elements and divides the others by 1 - rate."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return tf.nn.dropout(x, self.rate) if training else x
+
+
+class Embedding(tf.Module):
+    """Tokens (…) → their vectors (…, features)."""
+
+    def __init__(self, tokens: int, features: int) -> None:
+        super().__init__()
+        self.table = tf.Variable(tf.random.normal((tokens, features), stddev=0.02))
+
+    def __call__(self, tokens: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self.table, tokens)
+
+
+class PReLU(tf.Module):
+    """x where it is positive, slope * x elsewhere, with one slope for each channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.slope = tf.Variable(tf.fill((channels,), 0.25))
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.where(x >= 0, x, self.slope * x)

@@ -1,0 +1,96 @@
+"""How TensorFlow's people write a model without Keras: `tf.Module`, variables, `tf.nn`, `training` as an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx_ir as ir
+
+from assay.model import Model
+from assay.write.body import Builder
+from assay.write.style import Style
+from assay.write.table import NativeWeight
+from assay.write.weights import Step
+
+_IMPORTS = {
+    r"(?<!tf\.)\bmath\.": "import math",
+    r"\bCallable\[": "from collections.abc import Callable",
+    r"\bPath\(": "from pathlib import Path",
+    r"\btf\.": "import tensorflow as tf",
+    r"\bload_file\(": "from safetensors.numpy import load_file",
+    r"\bcontrol_flow_util\.": "from tensorflow.python.ops import control_flow_util",
+}
+
+
+@dataclass
+class TensorFlowStyle(Style):
+    """Classes of `tf.Module`."""
+
+    framework: str = "TensorFlow"
+    has_sequential: bool = False
+    imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
+    reserved: frozenset[str] = frozenset(
+        {
+            "name",
+            "name_scope",
+            "variables",
+            "trainable_variables",
+            "non_trainable_variables",
+            "submodules",
+            "with_name_scope",
+        }
+    )
+    local_file: str | None = str(Path(__file__).with_name("local"))
+    layers: frozenset[str] = frozenset({"Dropout"})
+    root_takes_training: bool = True  # train.py calls the model with training=True, whether anything in it cares or not
+
+    def class_line(self, name: str) -> str:
+        return f"class {name}(tf.Module):"
+
+    def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
+        listed = "".join(f", {name}: tf.Tensor" for name in arguments)
+        training = ", training: bool = False" if needs_training else ""
+        result = "tf.Tensor" if returns == 1 else f"tuple[{', '.join(['tf.Tensor'] * returns)}]"
+        return f"def __call__(self{listed}{training}) -> {result}:"
+
+    def module_call(self, reference: str, operands: Sequence[str], needs_training: bool) -> str:
+        return f"{reference}({', '.join([*operands, *(['training=training'] if needs_training else [])])})"
+
+    def parameter(
+        self, builder: Builder, name: str, value: ir.Value, role: str, steps: tuple[Step, ...]
+    ) -> tuple[str, NativeWeight]:
+        assert value.const_value is not None
+        array = value.const_value.numpy()
+        for step in steps:
+            array = step.forward(array)
+        listed = ", ".join(str(size) for size in array.shape)
+        shape = listed if array.ndim == 1 else f"({listed})"
+        if role == "parameter":
+            return f"tf.Variable(tf.zeros({shape}))", NativeWeight(name, value, steps)
+        kind = str(array.dtype)
+        zeros = f"tf.zeros({shape})" if kind == "float32" else f"tf.zeros({shape}, tf.{kind})"
+        return f"tf.Variable({zeros}, trainable=False)", NativeWeight(name, value, steps)
+
+    def header(self, model: Model) -> str:
+        return f'"""{model.name} in TensorFlow."""'
+
+    def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
+        return f'''\
+def load(weights: str | Path = Path(__file__).with_name("weights.safetensors")) -> {class_name}:
+    """The model with the weights of a safetensors file, whose keys are the variables' attribute paths."""
+    model = {class_name}()
+    arrays = load_file(weights)
+    if len(arrays) != len(model.variables):
+        raise ValueError(f"{{weights}} has {{len(arrays)}} arrays for {{len(model.variables)}} variables")
+    for path, array in arrays.items():
+        variable = model
+        for name in path.split("."):
+            variable = variable[int(name)] if name.isdigit() else getattr(variable, name)
+        variable.assign(array)
+    return model
+'''
+
+
+STYLE = TensorFlowStyle()
