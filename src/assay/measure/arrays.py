@@ -35,7 +35,8 @@ def load_data(path: Path) -> Arrays:
             return {name: file[name] for name in file.files}
     from safetensors.numpy import load_file
 
-    return load_file(path)
+    arrays: Arrays = load_file(path)
+    return arrays
 
 
 def numbered(arrays: Mapping[str, np.ndarray], prefix: str) -> list[np.ndarray]:

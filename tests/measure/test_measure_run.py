@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import FAST, HERE, Bench, none_left
+from measure_bench import FAST, HERE, Bench, none_left
 
 from assay.errors import DataError, NotFoundError, OutputError, WorkerError
 from assay.frameworks.base import Contestant
@@ -180,7 +180,7 @@ RUN = """
     import sys
     sys.path.insert(0, {here!r})
     from pathlib import Path
-    from conftest import Bench
+    from measure_bench import Bench
     from assay.measure import measure
     bench = Bench(Path({folder!r}))
     entries = [bench.entry("jax:jit", seconds={{"jit": 0.001}}), bench.entry("jax:eager", **{behaviour!r})]
@@ -245,7 +245,7 @@ def test_stopped_workers_and_helpers_do_not_outlive_a_killed_manager(tmp_path: P
         import sys, time
         sys.path.insert(0, {str(HERE)!r})
         from pathlib import Path
-        from test_worker import Crew, FAKE, Bench, opened
+        from test_measure_worker import Crew, FAKE, Bench, opened
         bench = Bench(Path({str(tmp_path)!r}))
         sessions = {{"jax": "fake_framework:Session"}}
         with Crew(bench.folder / "run", 1, {{"PYTHONPATH": {str(HERE)!r}}}, sessions) as crew:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import HERE, Bench, comes_to, none_left
+from measure_bench import HERE, Bench, comes_to, none_left
 
 from assay.errors import NotFoundError, OutputError, WorkerError
 from assay.frameworks.base import Contestant
@@ -137,7 +137,7 @@ def test_processes_that_leave_their_group_are_ended_too(tmp_path: Path, bench: B
 def test_no_other_worker_runs_while_one_is_timed(crew: Crew, bench: Bench) -> None:
     timed = opened(crew, bench)
     busy = opened(crew, bench, misbehave={"at": "train_step", "do": "spin"})
-    busy.send("first", 1.0, task="train/8")
+    busy.send("first", 0.5, task="train/8")
     time.sleep(0.1)
 
     def ticks() -> int:
@@ -148,12 +148,12 @@ def test_no_other_worker_runs_while_one_is_timed(crew: Crew, bench: Bench) -> No
         before = ticks()
         assert busy.is_stopped() and not timed.is_stopped()
         crew.call(timed, "warm", 10, task="train/8", calls=10, seconds=3.0)
-        time.sleep(1.2)  # longer than it may take, but stopped time does not count
+        time.sleep(0.6)  # longer than it may take, but stopped time does not count
         assert ticks() == before
     assert busy.dead is None
-    assert busy.paused_ns(0, time.perf_counter_ns()) > 1_200_000_000
+    assert busy.paused_ns(0, time.perf_counter_ns()) > 600_000_000
     ((who, error),) = crew.wait(timeout=5, only=busy)
-    assert who is busy and "did not answer within 1 s" in str(error)
+    assert who is busy and "did not answer within 0.5 s" in str(error)
 
 
 def test_a_proof(crew: Crew, bench: Bench, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import HERE, Bench, none_left
+from measure_bench import HERE, Bench, none_left
 
 from assay.errors import WorkerError
 from assay.measure.trainer import Trained, TrainingRun, train
