@@ -29,10 +29,11 @@ FLAGS = (
     "--window-size=1280,900",
 )
 CONTRAST = """
-// Every visible text whose contrast with what is behind it is under 4.5 (3 where the text is large), as WCAG 2 computes it.
+// Every visible text whose contrast with what is behind it is under 4.5 (3 where it is large), as WCAG 2 computes it.
 const parse = (colour) => {
   const parts = colour.match(/[\\d.]+/g).map(Number);
-  return colour.startsWith("color(srgb") ? [...parts.slice(0, 3).map((c) => c * 255), parts[3] ?? 1] : [...parts.slice(0, 3), parts[3] ?? 1];
+  const scale = colour.startsWith("color(srgb") ? 255 : 1;
+  return [...parts.slice(0, 3).map((c) => c * scale), parts[3] ?? 1];
 };
 const luminance = ([r, g, b]) => {
   const [x, y, z] = [r, g, b].map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
@@ -49,16 +50,22 @@ const poor = [];
 const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 while (walker.nextNode()) {
   const element = walker.currentNode.parentElement;
-  if (!walker.currentNode.textContent.trim() || !element.checkVisibility() || element.closest("script, style")) continue;
+  const said = walker.currentNode.textContent.trim();
+  if (!said || !element.checkVisibility() || element.closest("script, style")) continue;
   const style = getComputedStyle(element);
   const inDrawing = element.closest("svg") !== null;
   const text = parse(inDrawing ? style.fill : style.color);
   const [a, b] = [luminance(text), luminance(behind(element))].sort((x, y) => y - x);
   const size = parseFloat(style.fontSize);
   const needed = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700) ? 3 : 4.5;
-  if ((a + 0.05) / (b + 0.05) < needed) poor.push(`${element.className} ${walker.currentNode.textContent.trim().slice(0, 30)}`);
+  if ((a + 0.05) / (b + 0.05) < needed) poor.push(`${element.className} ${said.slice(0, 30)}`);
 }
 return poor;
+"""
+
+SHOWN = """
+const found = [...document.querySelectorAll(arguments[0])];
+return found.filter((element) => element.checkVisibility()).map((element) => element.id || element.innerText);
 """
 
 
@@ -117,8 +124,7 @@ def count(browser: Any, selector: str) -> int:
 
 
 def shown(browser: Any, selector: str) -> list[str]:
-    script = "return [...document.querySelectorAll(arguments[0])].filter((e) => e.checkVisibility()).map((e) => e.id || e.innerText)"
-    found: list[str] = browser.execute_script(script, selector)
+    found: list[str] = browser.execute_script(SHOWN, selector)
     return found
 
 
@@ -160,9 +166,8 @@ def test_tabs_and_columns_of_code(sample: Callable[[str], Comparison], opened: C
     page = opened(sample("all"))
     assert shown(page, "[role=tabpanel]") == ["panel-1"]
     assert len(shown(page, "#panel-1 .file")) == 2, "two frameworks side by side"
-    tops = page.execute_script(
-        "return [...document.querySelectorAll('#panel-1 .file:not([hidden])')].map((e) => e.getBoundingClientRect().top)"
-    )
+    place = "(e) => e.getBoundingClientRect().top"
+    tops = page.execute_script(f"return [...document.querySelectorAll('#panel-1 .file:not([hidden])')].map({place})")
     assert tops[0] == tops[1]
     click(page, ".targets button[data-target='4']")
     assert len(shown(page, "#panel-1 .file")) == 3

@@ -47,6 +47,8 @@ def test_a_folder_a_missing_folder_and_a_forbidden_one(sample: Sample, tmp_path:
         check_writable(tmp_path)
     with pytest.raises(OutputError, match=r"there is no folder .*nowhere; make it first"):
         save_json(sample("one framework"), tmp_path / "nowhere" / "facts.json")
+    with pytest.raises(OutputError, match="File name too long"):
+        check_writable(tmp_path / ("x" * 5000))
     if os.geteuid() != 0:  # root may write everywhere
         tmp_path.chmod(0o500)
         with pytest.raises(OutputError, match="Permission denied"):

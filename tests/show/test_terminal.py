@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from rich.cells import cell_len
@@ -22,7 +23,7 @@ def printed(comparison: Comparison, width: int, *, colour: bool = False, encodin
     """What `render` writes to a terminal (with colour) or into a pipe (without)."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, newline="")
-    system = "truecolor" if colour else None
+    system: Literal["truecolor"] | None = "truecolor" if colour else None
     console = Console(file=stream, width=width, force_terminal=colour, color_system=system, legacy_windows=False)
     render(comparison, console)
     stream.flush()
@@ -60,7 +61,7 @@ def test_everything_at_a_glance(sample: Sample) -> None:
     assert "batch 1, µs" in text
     assert "✗ different" in text
     assert "– not run" in text
-    assert "Recommendation  Take tensorflow:graph" in text
+    assert "Recommendation  Take tensorflow:graph." in text
     assert "Effort quick: indicative, one process per contestant." in text
     assert "≈1.05×" in text
     assert "≈ not separated from the fastest" in text
@@ -113,7 +114,7 @@ def test_a_withheld_verdict_is_said(sample: Sample) -> None:
 def test_recommendations_by_purpose_stand_in_for_an_overall_one(sample: Sample) -> None:
     found = sample("all")
     found = replace(found, verdict=replace(found.verdict, recommendations=found.verdict.by_purpose))
-    assert "Inference latency: jax:jit." in printed(found, 120)
+    assert "Inference latency: Inference (batch 1): jax:jit is fastest with 0.024 ms." in printed(found, 120)
 
 
 def test_inference_only(sample: Sample) -> None:

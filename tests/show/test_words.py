@@ -76,6 +76,8 @@ def test_names_cannot_steer_a_terminal_or_a_reader() -> None:
 def test_sentences_and_lists() -> None:
     assert words.sentence("the machine is busy") == "The machine is busy."
     assert words.sentence("Is it?") == "Is it?"
+    assert words.sentence("jax:jit is fastest") == "jax:jit is fastest."
+    assert words.sentence("indicative: one process") == "Indicative: one process."
     assert words.listed([]) == ""
     assert words.listed(["a"]) == "a"
     assert words.listed(["a", "b", "c"]) == "a, b and c"

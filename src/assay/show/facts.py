@@ -1,7 +1,8 @@
 """Everything a comparison found out, as frozen data: what terminal, HTML, notebook and JSON are rendered from.
 
-Units are in the names: `_s` seconds, `_bytes` bytes. A fact that is not known is None, never a made-up number; a list that is
-not known is empty. `Comparison.to_json()` writes the layout described by `schema/comparison.schema.json` (see docs/json.md).
+Units are in the names: `_s` seconds, `_bytes` bytes. A fact that is not known is None, never a made-up number; a list
+that is not known is empty. `Comparison.to_json()` writes the layout described by `schema/comparison.schema.json`, which
+docs/json.md explains.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The speed of one contestant at one task. `samples_s` are seconds per call, each the mean of the sample's `calls`."""
+    """The speed of one contestant at one task. `samples_s` are seconds per call: means of the sample's `calls`."""
 
     contestant: str
     task: Task
@@ -325,7 +326,7 @@ class Comparison:
         return plain
 
     def to_json(self, indent: int | None = 1) -> str:
-        """Strict JSON (no NaN literals: a number that is not finite becomes the string "NaN", "Infinity" or "-Infinity")."""
+        """Strict JSON: a number that is not finite becomes the string "NaN", "Infinity" or "-Infinity"."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
     def _repr_html_(self) -> str:

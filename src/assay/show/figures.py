@@ -1,6 +1,7 @@
 """The charts of a comparison as plain Plotly figures (dictionaries): no plotting library is imported to make them.
 
-Colours say which framework, symbols and dashes which mode. Text colours are left to the page's style sheet, which follows the theme.
+Colours say which framework, symbols and dashes which mode. Text colours are left to the page's style sheet, which
+follows the theme.
 """
 
 from __future__ import annotations
@@ -205,7 +206,7 @@ def _training(comparison: Comparison) -> Iterable[Chart]:
     yield Chart(
         "loss",
         "Loss",
-        f"The loss of {len(drawn)} contestants over {len(steps)} training steps, on the wide line of the float64 training",
+        f"The loss of {len(drawn)} contestants over {len(steps)} training steps, on the wide line of float64",
         {"data": [truth, *losses], "layout": _curve_layout("loss", len(drawn))},
     )
     distances = [

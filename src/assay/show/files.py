@@ -36,14 +36,14 @@ def read_json(path: str | Path) -> Comparison:
 def check_writable(path: str | Path) -> None:
     """Raises OutputError now rather than after minutes of measuring; leaves nothing behind."""
     path = Path(path)
-    if path.is_dir():
-        raise OutputError(f"cannot write {path}: it is a folder; give the name of a file in it")
-    if path.exists() and not path.is_file():
-        return  # a device or a pipe: whether it takes the text shows when it is written
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise OutputError(f"cannot write {path}: there is no folder {folder}; make it first, or choose another")
     try:
+        if path.is_dir():
+            raise OutputError(f"cannot write {path}: it is a folder; give the name of a file in it")
+        if path.exists() and not path.is_file():
+            return  # a device or a pipe: whether it takes the text shows when it is written
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise OutputError(f"cannot write {path}: there is no folder {folder}; make it first, or choose another")
         with tempfile.TemporaryFile(dir=folder):
             pass
         if path.exists():

@@ -1,7 +1,8 @@
 """The comparison as one HTML page that needs no network.
 
-Names, reasons and code come from outside. Jinja escapes every one of them, plain data goes into the page as JSON in which no tag can
-start, and the page's content security policy runs the scripts put here, by their hashes, and nothing else.
+Names, reasons and code come from outside. Jinja escapes every one of them, plain data goes into the page as JSON in
+which no tag can start, and the page's content security policy runs the scripts put here, by their hashes, and nothing
+else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from assay.show import figures, words
 from assay.show.facts import Comparison, Proof, SourceFile, WrittenCode
 from assay.show.source import highlight, token_colours
-from assay.show.table import INTERRUPTED, problems_of, reasons_of, summary_of_training, table_of, target_of
+from assay.show.table import INTERRUPTED, notes_of, problems_of, reasons_of, summary_of_training, table_of, target_of
 from assay.show.terminal import machine, trust
 
 PAGE = Path(__file__).with_name("page")
@@ -70,6 +71,7 @@ def render(comparison: Comparison) -> str:
         machine=machine(comparison.environment),
         trust=trust(comparison),
         task_name=words.task_name,
+        notes=notes_of(comparison),
         reasons_of=reasons_of,
         colour=lambda name: figures.colour_of(name, comparison.contestants),
         target_of=target_of,

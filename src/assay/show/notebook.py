@@ -1,4 +1,4 @@
-"""The comparison as a compact HTML fragment for notebooks: no script, no style sheet, colours that suit light and dark pages."""
+"""The comparison as a compact HTML fragment for notebooks: no script, no style sheet, fit for light and dark pages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def fragment(comparison: Comparison) -> str:
         '<div class="assay" style="font-size:0.95em">'
         f"<p><b>{_text(comparison.workload.name)}</b> · {_text(_advice(comparison))}</p>"
         '<div style="overflow-x:auto"><table style="border-collapse:collapse;font-variant-numeric:tabular-nums">'
-        f'<thead><tr><th scope="col" style="{left}">contestant</th><th scope="col" style="{left}">proof</th>{head}</tr></thead>'
+        f'<thead><tr><th scope="col" style="{left}">contestant</th>'
+        f'<th scope="col" style="{left}">proof</th>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
         f"{''.join(_problems(comparison))}"
         f'<p style="opacity:0.75">{_text(trust(comparison))}</p></div>'
@@ -37,7 +38,7 @@ def _advice(comparison: Comparison) -> str:
     if verdict.status == "withheld":
         return f"no verdict: {verdict.reason or 'no reason given'}"
     if verdict.overall:
-        return verdict.overall.statement
+        return words.sentence(verdict.overall.statement)
     return comparison.interrupted or comparison.workload.title
 
 

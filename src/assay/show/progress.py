@@ -1,7 +1,7 @@
 """What happens while a comparison runs: a live table on a terminal, one line per finished row elsewhere.
 
-The caller tells what it knows through `Progress`; nothing here knows where the news come from. On a terminal the table is redrawn
-once a second at most: the processors belong to what is being timed.
+The caller tells what it knows through `Progress`; nothing here knows where the news come from. On a terminal the table
+is redrawn once a second at most: the processors belong to what is being timed.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,45 +11,62 @@ from rich.table import Table
 from rich.text import Text
 
 from assay import __version__
+from assay.show import words
 from assay.show.codec import encode
-from assay.show.facts import Proof
+from assay.show.facts import Check, Proof
 from assay.show.files import write_text
-from assay.show.words import one_line
-
-_SIGNS = {"equal": ("✓ equal", "green"), "different": ("✗ different", "red"), "not-run": ("– not run", "yellow")}
+from assay.show.table import difference, first_divergence
+from assay.show.terminal import STYLES, Signs, signs_for
 
 
 def print_proofs(proofs: Sequence[Proof], console: Console | None = None) -> None:
-    """A row for each contestant: what was compared, and the largest deviation of each."""
+    """A row for each contestant: what was compared, and the largest deviation of each; beneath, what is different."""
     console = console or Console()
+    signs = signs_for(console)
+    found = dict.fromkeys(check.check for proof in proofs for check in proof.checks)
+    names = [*(name for name in words.CHECKS if name in found), *(name for name in found if name not in words.CHECKS)]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    checks = list(dict.fromkeys(check.check for proof in proofs for check in proof.checks))
-    table.add_column("contestant")
-    table.add_column("proof")
-    for name in checks:
-        table.add_column(name, justify="right")
+    table.add_column("contestant", overflow="fold")
+    table.add_column("proof", no_wrap=True)
+    for name in names:
+        table.add_column(Text(words.one_line(name, 30)), justify="right", no_wrap=True)
     for proof in proofs:
-        sign, colour = _SIGNS[proof.status]
-        found = {check.check: check for check in proof.checks}
-        cells = [_cell(found[name].status, found[name].error) if name in found else "" for name in checks]
-        table.add_row(Text(one_line(proof.contestant)), Text(sign, style=colour), *cells)
+        cells = {check.check: _cell(check, signs) for check in proof.checks}
+        status = (
+            f"{signs.of(proof.status)} {proof.status.replace('-', ' ')}{signs.allowance if proof.allowances else ''}"
+        )
+        row = [cells.get(name, Text("")) for name in names]
+        contestant = Text(signs.plain(words.one_line(proof.contestant, 60)))
+        table.add_row(contestant, Text(signs.plain(status), style=STYLES[proof.status]), *row)
     console.print(table)
+    for line in _beneath(proofs, signs):
+        console.print(line)
+
+
+def _cell(check: Check, signs: Signs) -> Text:
+    style = STYLES["different"] if check.status == "different" else ""
+    if check.status == "not-run":
+        return Text(signs.not_run, style="dim")
+    return Text(words.error(check.error) or check.status, style=style)
+
+
+def _beneath(proofs: Sequence[Proof], signs: Signs) -> Iterable[Text]:
     for proof in proofs:
-        if proof.status != "equal":
-            console.print(Text(f"{proof.contestant}: {one_line(proof.reason or proof.status)}"))
-        if proof.divergence is not None:
-            where = proof.divergence
-            place = f"{where.file}, line {where.line}: {one_line(where.source or '')}" if where.line else "no line"
-            console.print(Text(f"  first at {one_line(where.node)} ({where.operator}), off by {where.error:.1e}: {place}"))
-    for allowance in dict.fromkeys(text for proof in proofs for text in proof.allowances):
-        console.print(Text(f"allowed: {one_line(allowance)}", style="dim"))
+        if proof.status == "different":
+            yield _line(signs, signs.different, proof.contestant, difference(proof), first_divergence(proof))
+        elif proof.status == "not-run":
+            yield _line(signs, signs.not_run, proof.contestant, proof.reason or "no reason given")
+        for allowance in proof.allowances:
+            yield _line(signs, signs.allowance, proof.contestant, allowance)
 
 
-def _cell(status: str, error: float | None) -> Text:
-    text = status if error is None else f"{error:.1e}"
-    return Text(text, style="" if status == "equal" else "red")
+def _line(signs: Signs, mark: str, contestant: str, *parts: str) -> Text:
+    said = "; ".join(words.one_line(part) for part in parts if part)
+    return Text(signs.plain(f"{mark} {words.one_line(contestant, 60)}: {said}"))
 
 
 def save_proofs(proofs: Sequence[Proof], path: str | Path) -> None:
     """The proofs as JSON, laid out as in a comparison."""
-    write_text(Path(path), json.dumps({"assay": __version__, "proofs": [encode(proof) for proof in proofs]}, indent=1) + "\n")
+    write_text(
+        Path(path), json.dumps({"assay": __version__, "proofs": [encode(proof) for proof in proofs]}, indent=1) + "\n"
+    )

@@ -112,6 +112,8 @@ def _timed_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[C
         found = [m for m in comparison.measurements if (m.task, m.batch_size) == (task, batch_size)]
         found = [m for m in found if m.contestant in equal]
         times = [m.median_s for m in found if m.median_s is not None and m.status == "ok"]
+        if not times:
+            continue
         unit, factor = words.unit_for(times)
         heading = "train step" if task == "train" else "inference"
         meaning = (
@@ -127,14 +129,14 @@ def _timed_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[C
             if (verdict.task, verdict.batch_size) == (task, batch_size)
             for rank in verdict.ranking
         }
-        yield column, {m.contestant: _timed_cell(m, min(times, default=0.0), factor, ranks) for m in found}
+        yield column, {m.contestant: _timed_cell(m, min(times), factor, ranks) for m in found}
 
 
 def _timed_cell(m: Measurement, fastest: float, factor: float, ranks: Mapping[str, Standing]) -> Cell:
     if m.status != "ok" or m.median_s is None:
         return Cell(note=m.reason or "")
     rank = ranks.get(m.contestant)
-    ratio = rank.ratio if rank else m.median_s / fastest if fastest else None
+    ratio = rank.ratio if rank else m.median_s / fastest if fastest > 0 else None
     best = rank.relation == "fastest" if rank else m.median_s == fastest
     return Cell(
         words.three_digits(m.median_s / factor),
@@ -229,7 +231,7 @@ def _problems_of_contestant(comparison: Comparison, name: str, proof: Proof | No
         yield Problem(name, f"not proven: {proof.reason or 'no reason given'}")
         return
     if proof.status == "different":
-        yield Problem(name, f"different: {_difference(proof)}", _first_divergence(proof))
+        yield Problem(name, f"different: {difference(proof)}", first_divergence(proof))
         return
     told: dict[str, list[str]] = {}
     for m in comparison.measurements:
@@ -242,7 +244,8 @@ def _problems_of_contestant(comparison: Comparison, name: str, proof: Proof | No
             yield Problem(name, f"training curve {curve.status.replace('-', ' ')}: {curve.reason or 'no reason given'}")
 
 
-def _difference(proof: Proof) -> str:
+def difference(proof: Proof) -> str:
+    """What a proof found to be different, by how much, and how much is allowed."""
     if proof.worst is None:
         return proof.reason or "no reason given"
     tolerance = next((c.tolerance for c in proof.checks if c.check == proof.worst.check and c.tolerance), None)
@@ -252,7 +255,8 @@ def _difference(proof: Proof) -> str:
     return f"{where}; {proof.reason}" if proof.reason else where
 
 
-def _first_divergence(proof: Proof) -> str:
+def first_divergence(proof: Proof) -> str:
+    """Where the values part, as far as that is known."""
     found = proof.divergence
     if found is None:
         return ""
@@ -261,8 +265,14 @@ def _first_divergence(proof: Proof) -> str:
 
 
 def reasons_of(found: Recommendation) -> tuple[str, ...]:
-    """The reasons of a recommendation, and what would change it."""
-    return (*found.reasons, *(f"What would change it: {change}" for change in found.would_change))
+    """The reasons of a recommendation, and what would change it, as sentences."""
+    return tuple(words.sentence(text) for text in (*found.reasons, *(f"but {change}" for change in found.would_change)))
+
+
+def notes_of(comparison: Comparison) -> tuple[str, ...]:
+    """What a reader should know of the machine and of the verdict, each said once, as sentences."""
+    notes = (*comparison.environment.notes, *comparison.verdict.notes)
+    return tuple(dict.fromkeys(words.sentence(note) for note in notes))
 
 
 def summary_of_training(comparison: Comparison) -> str:

@@ -1,7 +1,7 @@
 """The comparison in a terminal: one table, what it means, and what did not take part.
 
-On a wide terminal everything stands in one table; on a narrow one speed and cost stand in two. Without colour (a pipe, NO_COLOR)
-the fastest are marked with a sign, and without Unicode the signs are ASCII.
+On a wide terminal everything stands in one table; on a narrow one speed and cost stand in two. Signs say what colours
+say, for pipes and NO_COLOR, and where there is no Unicode they are ASCII.
 """
 
 from __future__ import annotations
@@ -18,7 +18,18 @@ from rich.text import Text
 
 from assay.show import words
 from assay.show.facts import Comparison, Environment
-from assay.show.table import Cell, Column, Problem, Row, Table, problems_of, reasons_of, summary_of_training, table_of
+from assay.show.table import (
+    Cell,
+    Column,
+    Problem,
+    Row,
+    Table,
+    notes_of,
+    problems_of,
+    reasons_of,
+    summary_of_training,
+    table_of,
+)
 
 BAR_WIDTH = 8
 MAIN_DISTRIBUTIONS = ("torch", "tensorflow", "tensorflow-cpu", "keras", "jax")
@@ -105,7 +116,7 @@ def machine(environment: Environment) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """How much is said about the timed columns; the main one is the first. `split` sets costs in a table of their own."""
+    """How much is said about the timed columns; the main one is the first. `split`: costs get a table of their own."""
 
     spreads: Literal["all", "main", "none"]
     ratios: Literal["all", "main"]
@@ -253,7 +264,7 @@ def _beneath(comparison: Comparison, table: Table, signs: Signs) -> Iterable[Ren
         for problem in problems:
             yield _problem(problem, signs)
     yield Text(f"\n{signs.plain(trust(comparison))}", style="italic")
-    for note in (*comparison.environment.notes, *comparison.verdict.notes):
+    for note in notes_of(comparison):
         yield _item(signs.bullet, "", note, signs, style="dim")
 
 
@@ -271,8 +282,11 @@ def trust(comparison: Comparison) -> str:
     """How far the figures can be trusted, in one line."""
     effort = comparison.effort
     text = f"Effort {effort.name}: {words.one_line(effort.label)}."
-    if effort.smallest_difference is not None:
-        text += f" Differences under {words.percent(effort.smallest_difference)} cannot be told apart from chance."
+    limits = [task.smallest_difference for task in comparison.verdict.tasks if task.smallest_difference is not None]
+    limits = limits or ([effort.smallest_difference] if effort.smallest_difference is not None else [])
+    if limits:
+        least, most = words.percent(min(limits)), words.percent(max(limits))
+        text += f" Differences under {least if least == most else f'{least} to {most}'} cannot be told from chance."
     return text if comparison.elapsed_s is None else f"{text} Took {words.seconds(comparison.elapsed_s)}."
 
 
@@ -282,19 +296,20 @@ def _verdict(comparison: Comparison, signs: Signs) -> Iterable[RenderableType]:
         yield Text(f"\nNo verdict: {_safe(verdict.reason or 'no reason given', signs)}", style="bold yellow")
         return
     if verdict.tasks:
-        yield Text("\nFastest", style="bold")
+        yield Text("\nVerdict", style="bold")
     for task in verdict.tasks:
-        name = words.task_name(task.task, task.batch_size)
-        yield _item(signs.bullet, name[0].upper() + name[1:], task.statement, signs)
+        yield _item(signs.bullet, "", words.sentence(task.statement), signs)
     if verdict.overall:
-        yield Text.assemble(("\nRecommendation  ", "bold"), (_safe(verdict.overall.statement, signs), "bold green"))
+        yield Text.assemble(
+            ("\nRecommendation  ", "bold"), (_safe(words.sentence(verdict.overall.statement), signs), "bold green")
+        )
         for reason in reasons_of(verdict.overall):
             yield _item(signs.bullet, "", reason, signs)
     elif verdict.recommendations:
         yield Text("\nRecommendations", style="bold")
     for found in () if verdict.overall else verdict.recommendations:
         purpose = found.purpose[:1].upper() + found.purpose[1:]
-        yield _item(signs.bullet, purpose, " ".join((found.statement, *reasons_of(found))), signs)
+        yield _item(signs.bullet, purpose, " ".join((words.sentence(found.statement), *reasons_of(found))), signs)
 
 
 def _problem(problem: Problem, signs: Signs) -> RenderableType:

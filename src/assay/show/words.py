@@ -21,9 +21,10 @@ def one_line(text: str, limit: int | None = None) -> str:
 
 
 def sentence(text: str) -> str:
-    """Text on one line that begins with a capital and ends with a full stop."""
+    """Text on one line that begins with a capital, unless with a contestant's name, and ends with a full stop."""
     said = one_line(text)
-    return said[:1].upper() + said[1:] + ("" if said.endswith((".", "!", "?")) else ".")
+    named = ":" in said.partition(" ")[0].removesuffix(":")
+    return (said if named else said[:1].upper() + said[1:]) + ("" if said.endswith((".", "!", "?")) else ".")
 
 
 def many_lines(text: str) -> str:
