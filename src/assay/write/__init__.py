@@ -50,7 +50,7 @@ def _weight_maps(model: Model, style: Style, body: Body) -> tuple[WeightMap, ...
     maps: dict[str, WeightMap] = {}
     owners: dict[int, str] = {}
     for path, weight in body.weights:
-        native = style.native_path(path, weight.leaf)
+        native = style.root_path(model) + style.native_path(path, weight.leaf)
         name = weight.source.name or ""
         if native in maps:
             raise UnsupportedError(f"two parameters of the written code are both called {native}")

@@ -82,7 +82,8 @@ class Builder:
         """Adds `targets = text`. `light`: short enough in meaning to be nested with its neighbours, like an activation."""
         wanted = [targets] if isinstance(targets, (ir.Value, Temporary)) else list(targets)
         nodes = self._call.nodes if self._call else ()
-        heavy = self._call is not None and self._call.kind in HEAVY
+        call = self._call
+        heavy = call is not None and call.kind in HEAVY and any(item is made for item in wanted for made in call.outputs)
         self.body.statements.append(Statement(wanted, text, nodes, precedence, light, heavy=heavy))
         if self._element is not None and module is not None:
             self._element.append(TextConstruct(module))
@@ -251,7 +252,8 @@ class Builder:
     def _make_list(self, stem: str, names: list[str]) -> None:
         elements = [self.body.attributes[name] for name in names]
         attributes: dict[str, Construct] = {}
-        listed = unique(stem, [name for name in self.body.attributes if name not in names])
+        wanted = f"{stem}_list" if stem in self.style.reserved else stem
+        listed = unique(wanted, [name for name in self.body.attributes if name not in names])
         for name, construct in self.body.attributes.items():
             if name == names[0]:
                 attributes[listed] = SequenceConstruct(elements, False)

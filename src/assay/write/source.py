@@ -53,10 +53,10 @@ def broken(prefix: str, tree: Tree, suffix: str, indent: int, width: int) -> lis
     if isinstance(tree, str) or len(whole) <= width:
         return [whole]
     inner = ", ".join(flat(element) for element in tree.elements)
-    if indent + 4 + len(inner) <= width and " for _ in " not in inner:
+    if indent + 4 + len(inner) <= width and " in range(" not in inner:
         return [f"{pad}{prefix}{tree.opening}", f"{pad}    {inner}", f"{pad}{tree.closing}{suffix}"]
     lines = [f"{pad}{prefix}{tree.opening}"]
-    only = len(tree.elements) == 1 and (tree.opening.endswith("*[") or " for _ in " in flat(tree.elements[0]))
+    only = len(tree.elements) == 1 and (tree.opening.endswith("*[") or " in range(" in flat(tree.elements[0]))
     for element in tree.elements:
         lines.extend(broken("", element, "" if only else ",", indent + 4, width))
     return [*lines, f"{pad}{tree.closing}{suffix}"]
@@ -171,7 +171,7 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
     body = written.template
     parameters = [*written.parameters]
     lines: list[tuple[str, tuple[str, ...]]] = [(text, ()) for text in style.before_class(model, written.name)]
-    lines.append((style.class_line(written.name), ()))
+    lines.append((style.class_line(written.name, is_root), ()))
     lines.append((f'    """{_describe(model, written, renderer, is_root)}"""', ()))
     lines.append(("", ()))
     if body.attributes or parameters or style.init_line([]) != "def __init__(self) -> None:":

@@ -54,8 +54,8 @@ class Style:
             return "function" not in kinds
         return len(set(kinds)) == 1 and kinds[0].startswith(("layer", "module"))
 
-    def class_line(self, name: str) -> str:
-        """`class Block(nn.Module):`."""
+    def class_line(self, name: str, is_root: bool) -> str:
+        """`class Block(nn.Module):`; the root is the whole model."""
         raise NotImplementedError
 
     def before_class(self, model: Model, name: str) -> list[str]:
@@ -115,6 +115,10 @@ class Style:
 
         parts = [str(part.number) if isinstance(part, Index) else part for part in path]
         return ".".join(filter(None, [*parts, leaf]))
+
+    def root_path(self, model: Model) -> str:
+        """What stands before every native path."""
+        return ""
 
     def header(self, model: Model) -> str:
         """The module docstring of model.py."""

@@ -42,7 +42,7 @@ class JaxStyle(Style):
     local_file: str | None = str(Path(__file__).with_name("local.py"))
     layers: frozenset[str] = frozenset({"Dropout"})
 
-    def class_line(self, name: str) -> str:
+    def class_line(self, name: str, is_root: bool) -> str:
         return f"class {name}(nnx.Module):"
 
     def init_line(self, parameters: Sequence[Parameter]) -> str:

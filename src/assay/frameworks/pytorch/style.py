@@ -38,7 +38,7 @@ class PyTorchStyle(Style):
     local_file: str | None = str(Path(__file__).with_name("local.py"))
     layers: frozenset[str] = frozenset({"Dropout", "MaxPool", "AveragePool"})
 
-    def class_line(self, name: str) -> str:
+    def class_line(self, name: str, is_root: bool) -> str:
         return f"class {name}(nn.Module):"
 
     def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
