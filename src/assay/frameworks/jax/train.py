@@ -227,13 +227,13 @@ def _optimizer(optimizer: Optimizer, rate: str, scheduled: bool) -> tuple[str, d
     if optimizer.clip is not None:
         steps.append("optax.clip_by_global_norm(CLIP_NORM)")
         constants["CLIP_NORM"] = optimizer.clip
-        title += ", on gradients clipped by their global norm"
+        title += ", on clipped gradients"
     if isinstance(optimizer, SGD) and optimizer.weight_decay:
         steps.append("optax.add_decayed_weights(WEIGHT_DECAY)")
         constants["WEIGHT_DECAY"] = optimizer.weight_decay
     steps.append(rule)
     if scheduled:
-        title += ", at the rate of the schedule"
+        title += ", at a scheduled rate"
     head = f'def make_optimizer() -> optax.GradientTransformation:\n    """{title}."""\n'
     value = f"    return {rule}" if len(steps) == 1 else _call("return optax.chain", steps)
     return head + value, constants
@@ -245,11 +245,11 @@ def _rule(optimizer: Optimizer, rate: str) -> tuple[str, str, dict[str, float | 
         case SGD():
             decays = " with weight decay" if optimizer.weight_decay else ""
             if not optimizer.momentum:
-                return f"Gradient descent{decays}", f"optax.sgd({rate})", {}
+                return f"SGD{decays}", f"optax.sgd({rate})", {}
             kind, extra = ("Nesterov", ", nesterov=True") if optimizer.nesterov else ("classical", "")
             rule = f"optax.sgd({rate}, momentum=MOMENTUM{extra})"
             return (
-                f"Gradient descent with {kind} momentum{decays and ' and weight decay'}",
+                f"SGD with {kind} momentum{decays and ' and weight decay'}",
                 rule,
                 {"MOMENTUM": optimizer.momentum},
             )
