@@ -59,7 +59,7 @@ def record(
                     samples.append(
                         Sample(
                             arm[0], arm[1], process, kind, size, 0, number, block, position,
-                            10, wall, wall, 0, 0, 0, block * 1000 + position,
+                            10, wall, wall, 0, 0, 0, 0, block * 1000 + position,
                         )
                     )  # fmt: skip
                 block += 1

@@ -63,6 +63,7 @@ def sample(contestant: str = "pytorch:eager", block: int = 0, seconds: float = 0
         "cpu_ns": int(seconds * 2e10),
         "switches": 0,
         "steal_ticks": 0,
+        "waited_ns": 0,
         "compiles": 0,
         "began_ns": 1,
     }

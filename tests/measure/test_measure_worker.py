@@ -49,7 +49,8 @@ def test_a_worker_measures(crew: Crew, bench: Bench) -> None:
     assert len(warm["times_ns"]) >= 10 and min(warm["times_ns"]) > 1_000_000
     sample = crew.call(worker, "sample", 10, task="train/8", calls=5, run_in=0.001, start=3)
     assert sample["calls"] == 5 and sample["wall_ns"] > 5_000_000
-    assert sample["cpu_ns"] > 0 and sample["compiles"] == 0
+    assert sample["cpu_ns"] > 0 and sample["waited_ns"] >= 0 and sample["switches"] >= 0
+    assert sample["compiles"] == 0
     assert sample["ended_ns"] - sample["began_ns"] == sample["wall_ns"]
     assert "words on standard output" in worker.log.read_text()
     crew.call(worker, "close", 10)

@@ -101,6 +101,13 @@ def _overall(
         name: math.exp(statistics.fmean(math.log(ratios[task][name]) for task in tasks)) for name in sorted(complete)
     }
     ordered = sorted(means, key=lambda name: means[name])
+    if any(task.too_busy is not None for task in tasks):
+        return Recommendation(
+            Purpose.OVERALL,
+            None,
+            "no recommendation: other programs took the CPUs while it was measured; "
+            "measure again when the machine is quieter",
+        )
     widths = [task.smallest_difference for task in tasks]
     if any(width is None for width in widths):
         return Recommendation(Purpose.OVERALL, None, "no recommendation: the A/A twin was not measured for every task")

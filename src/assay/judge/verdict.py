@@ -7,6 +7,7 @@ is never enough to tell small differences, whatever its samples look like. If th
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,6 +16,7 @@ from itertools import combinations
 from assay.judge import paired, words
 from assay.measure.record import Measurement, Record
 
+TOO_BUSY = 0.5  # of a sample's time its threads waited for a CPU: then other programs are measured, not frameworks
 EQUIVALENT = 0.03  # both bounds inside ±3 %: a difference that nobody chooses a framework for
 ONE_PROCESS = 0.05  # what two processes of identical code may differ by; see docs/decisions
 SIGNIFICANCE = 0.05
@@ -65,6 +67,9 @@ class TaskVerdict:
     smallest_difference: float | None
     comparisons: tuple[Comparison, ...] = ()  # every pair, the faster first
     left_out: tuple[tuple[str, str], ...] = ()  # contestants without a figure, and why
+    too_busy: float | None = (
+        None  # the part of their time that threads waited for a CPU, if it is too much for a verdict
+    )
 
 
 class Purpose(StrEnum):
@@ -134,9 +139,11 @@ def _task(record: Record, kind: str, size: int) -> TaskVerdict:
     medians = {m.contestant: _median(m) for m in of_task if m.status == "ok"}
     if not blocks:
         return TaskVerdict(kind, size, (), None, f"{words.task(kind, size)}: nothing was measured", None, (), left_out)
+    waited = max(_waited(record, name, kind, size) for name in blocks)
+    busy = waited if waited > TOO_BUSY else None
     floor = _floor(record, kind, size)
     ordered = _ordered(blocks, medians)
-    comparisons = _compare_all(ordered, blocks, medians, floor)
+    comparisons = _compare_all(ordered, blocks, medians, None if busy else floor)
     of_pair = {(c.a, c.b): c for c in comparisons}
     ranking = [Standing(ordered[0], medians[ordered[0]], 1.0, None, Relation.FASTEST)]
     for name in ordered[1:]:
@@ -146,8 +153,20 @@ def _task(record: Record, kind: str, size: int) -> TaskVerdict:
         ranking.append(Standing(name, medians[name], 1 / comparison.ratio, interval, relation))
     separated = len(ranking) > 1 and ranking[1].relation is Relation.SLOWER
     winner = ordered[0] if separated else None
-    statement = _statement(kind, size, ranking, floor)
-    return TaskVerdict(kind, size, tuple(ranking), winner, statement, floor, tuple(comparisons), left_out)
+    statement = _statement(kind, size, ranking, floor, busy)
+    return TaskVerdict(kind, size, tuple(ranking), winner, statement, floor, tuple(comparisons), left_out, busy)
+
+
+def _waited(record: Record, contestant: str, kind: str, size: int) -> float:
+    """The part of a sample's time that its threads waited for a CPU: the median over samples; may exceed 1."""
+    parts = [
+        sample.waited_ns / sample.wall_ns
+        for sample in record.samples
+        if (sample.contestant, sample.task, sample.batch_size) == (contestant, kind, size)
+        and sample.waited_ns is not None
+        and sample.wall_ns > 0
+    ]
+    return statistics.median(parts) if parts else 0.0
 
 
 def _median(measurement: Measurement) -> float:
@@ -216,10 +235,15 @@ def _outcome(pair: paired.Paired, p_value: float | None, floor: float | None) ->
     return str(Relation.NOT_RESOLVED)
 
 
-def _statement(kind: str, size: int, ranking: list[Standing], floor: float | None) -> str:
+def _statement(kind: str, size: int, ranking: list[Standing], floor: float | None, busy: float | None) -> str:
     what, first = words.task(kind, size), ranking[0]
     if len(ranking) == 1:
         return f"{what}: {first.contestant} takes {words.seconds(first.median_s)}; there is nothing to compare it with"
+    if busy is not None:
+        return (
+            f"{what}: no verdict, because other programs took the CPUs: threads waited {words.percent(busy)} "
+            "of the time; measure again when the machine is quieter"
+        )
     if floor is None:
         return f"{what}: no verdict, because the A/A twin was not measured"
     if ranking[1].relation is Relation.SLOWER:
@@ -251,6 +275,13 @@ def _notes(record: Record, tasks: tuple[TaskVerdict, ...], indicative: bool) -> 
     if widths and max(widths) > 2 * ONE_PROCESS:
         notes.append(
             f"the same code measured twice differed by up to {words.percent(max(widths))}: the machine is noisy"
+        )
+    waited = [
+        _waited(record, name, kind, size) for name in record.header.contestants for kind, size in record.header.tasks
+    ]
+    if waited and max(waited) > TOO_BUSY / 5:
+        notes.append(
+            f"other programs were running: threads waited for a CPU up to {words.percent(max(waited))} of the time"
         )
     steal = [sample.steal_ticks for sample in record.samples if sample.steal_ticks]
     if steal and len(steal) > len(record.samples) / 10:

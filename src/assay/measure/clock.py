@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle, islice
 from typing import Any
 
@@ -15,34 +15,23 @@ _LONGEST_SERIES = 2000
 _SHORTEST_SERIES = 2
 
 Batch = tuple[tuple[Any, ...], Any]  # placed inputs, placed targets (None for inference)
+Runner = Callable[[Session, Iterable[Batch]], None]
 
 
-def training(session: Session) -> tuple[Callable[..., Any], bool]:
-    """How a training step is called. The next step needs this one's weights, so one wait at the end waits for all."""
-    return session.train_step, False
-
-
-def inference(session: Session) -> tuple[Callable[..., Any], bool]:
-    """How a prediction is called. Each one is waited for: its time is the time until the answer is there."""
-
-    def predict(inputs: Sequence[Any], _: Any) -> Any:
-        return session.predict(inputs)
-
-    return predict, True
-
-
-def run(session: Session, call: Callable[..., Any], each: bool, batches: Sequence[Batch], calls: int) -> None:
-    """Calls the step this many times over rotating batches, and waits until the results and new weights are there."""
-    rotation = islice(cycle(batches), calls)
-    wait = session.wait
-    if each:
-        for inputs, targets in rotation:
-            wait(call(inputs, targets))
-        return
+def train(session: Session, batches: Iterable[Batch]) -> None:
+    """A training step for each batch. Each needs the weights of the one before, so the last wait waits for all."""
+    step = session.train_step
     value = None
-    for inputs, targets in rotation:
-        value = call(inputs, targets)
-    wait(value)
+    for inputs, targets in batches:
+        value = step(inputs, targets)
+    session.wait(value)
+
+
+def infer(session: Session, batches: Iterable[Batch]) -> None:
+    """A prediction for each batch, each waited for: its time is the time until the answer is there."""
+    predict, wait = session.predict, session.wait
+    for inputs, _ in batches:
+        wait(predict(inputs))
 
 
 def timed(session: Session, action: Callable[[], Any]) -> dict[str, Any]:
@@ -51,7 +40,7 @@ def timed(session: Session, action: Callable[[], Any]) -> dict[str, Any]:
     Times are nanoseconds; `began_ns` and `ended_ns` are the system's monotonic clock, the same in all processes.
     """
     compiles = session.compile_count()
-    steal = host.steal_ticks()
+    steal, waited = host.steal_ticks(), host.waited_ns()
     switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
     cpu = time.process_time_ns()
     began = time.perf_counter_ns()
@@ -59,21 +48,23 @@ def timed(session: Session, action: Callable[[], Any]) -> dict[str, Any]:
     ended = time.perf_counter_ns()
     cpu = time.process_time_ns() - cpu
     switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - switches
-    after = host.steal_ticks()
     return {
         "began_ns": began,
         "ended_ns": ended,
         "wall_ns": ended - began,
         "cpu_ns": cpu,
         "switches": switches,
-        "steal_ticks": None if steal is None or after is None else after - steal,
+        "steal_ticks": _gained(steal, host.steal_ticks()),
+        "waited_ns": _gained(waited, host.waited_ns()),
         "compiles": session.compile_count() - compiles,
     }
 
 
-def sample(
-    session: Session, call: Callable[..., Any], each: bool, batches: Sequence[Batch], calls: int, run_in: float
-) -> dict[str, Any]:
+def _gained(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else max(0, after - before)
+
+
+def sample(session: Session, runner: Runner, batches: Sequence[Batch], calls: int, run_in: float) -> dict[str, Any]:
     """One sample: untimed calls for `run_in` seconds (at least one, unless it is 0), then `calls` timed ones.
 
     The run-in brings caches and sleeping threads back after other processes ran, so that the first of many calls costs
@@ -81,25 +72,24 @@ def sample(
     """
     until = time.perf_counter() + run_in
     while time.perf_counter() < until:
-        run(session, call, each, batches, 1)
-    return {"calls": calls} | timed(session, lambda: run(session, call, each, batches, calls))
+        runner(session, batches[:1])
+    rotation = islice(cycle(batches), calls)
+    return {"calls": calls} | timed(session, lambda: runner(session, rotation))
 
 
-def series(
-    session: Session, call: Callable[..., Any], each: bool, batches: Sequence[Batch], calls: int, seconds: float
-) -> dict[str, Any]:
+def series(session: Session, runner: Runner, batches: Sequence[Batch], calls: int, seconds: float) -> dict[str, Any]:
     """Single calls, each waited for: `calls` of them and for a tenth of `seconds`, but no longer than `seconds`."""
     times: list[int] = []
     compiles = session.compile_count()
-    rotation = cycle(batches)
+    rotation = cycle([batch] for batch in batches)
     start = time.perf_counter()
     elapsed = 0.0
     while len(times) < _LONGEST_SERIES and (len(times) < calls or elapsed < seconds / 10):
         if elapsed >= seconds and len(times) >= _SHORTEST_SERIES:
             break
-        inputs, targets = next(rotation)
+        one = next(rotation)
         began = time.perf_counter_ns()
-        session.wait(call(inputs, targets))
+        runner(session, one)
         times.append(time.perf_counter_ns() - began)
         elapsed = time.perf_counter() - start
     return {"times_ns": times, "compiles": session.compile_count() - compiles}

@@ -25,6 +25,24 @@ def steal_ticks() -> int | None:
         return None
 
 
+def waited_ns() -> int | None:
+    """How long the threads of this process, all together, were ready to run and had no CPU; None where it is not told.
+
+    It is what other programs on the machine cost us: nothing on a quiet one.
+    """
+    total = missing = 0
+    try:
+        for thread in os.listdir("/proc/self/task"):
+            try:
+                with open(f"/proc/self/task/{thread}/schedstat") as file:
+                    total += int(file.read().split()[1])
+            except (FileNotFoundError, ProcessLookupError):  # it has just ended, or the kernel keeps no such account
+                missing += 1
+    except (OSError, ValueError, IndexError):
+        return None
+    return total if total or not missing else None
+
+
 def resident_bytes() -> int | None:
     """Memory of this process that is in RAM now."""
     return _status_bytes("VmRSS:")

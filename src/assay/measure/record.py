@@ -126,6 +126,7 @@ class Sample:
     cpu_ns: int
     switches: int  # involuntary context switches
     steal_ticks: int | None
+    waited_ns: int | None  # its threads, all together, were ready and had no CPU: what other programs took
     compiles: int
     began_ns: int  # monotonic clock
     void: str | None = None  # why the sample does not count

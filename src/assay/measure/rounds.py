@@ -130,6 +130,7 @@ class Rounds:
             cpu_ns=reply["cpu_ns"],
             switches=reply["switches"],
             steal_ticks=reply["steal_ticks"],
+            waited_ns=reply["waited_ns"],
             compiles=reply["compiles"],
             began_ns=reply["began_ns"],
             void="something was compiled while it was timed" if reply["compiles"] else None,

@@ -94,26 +94,23 @@ class Service:
 
     def first(self, task: str) -> Reply:
         """The first three calls of a task, each timed with everything around it: the first one compiles."""
-        call, _, batches = self._task(task)
+        runner, batches = self._task(task)
         exact = host.reset_high_water()
         calls = []
         for index in range(3):
-            inputs, targets = batches[index % len(batches)]
-            calls.append(
-                clock.timed(self.session, partial(clock.run, self.session, call, True, [(inputs, targets)], 1))
-            )
+            calls.append(clock.timed(self.session, partial(runner, self.session, [batches[index % len(batches)]])))
         return {"calls": calls, "high_water_bytes": host.high_water_bytes(), "high_water_is_of_the_task": exact}
 
     def warm(self, task: str, calls: int, seconds: float) -> Reply:
         """Single calls until the task is warm: at least `calls`, or as many as fit into `seconds`."""
-        call, each, batches = self._task(task)
-        return clock.series(self.session, call, each, batches, calls, seconds)
+        runner, batches = self._task(task)
+        return clock.series(self.session, runner, batches, calls, seconds)
 
     def sample(self, task: str, calls: int, run_in: float, start: int) -> Reply:
         """One timed sample; rotation begins with batch `start`, the same for all arms of a round."""
-        call, each, batches = self._task(task)
+        runner, batches = self._task(task)
         start %= len(batches)
-        return clock.sample(self.session, call, each, batches[start:] + batches[:start], calls, run_in)
+        return clock.sample(self.session, runner, batches[start:] + batches[:start], calls, run_in)
 
     def outputs(self, arrays: str, save: str) -> Reply:
         """The timed session's own outputs, with the weights that it started from."""
@@ -172,8 +169,7 @@ class Service:
         if self._class is None:
             self.load()
 
-    def _task(self, task: str) -> tuple[Callable[..., Any], bool, list[clock.Batch]]:
+    def _task(self, task: str) -> tuple[clock.Runner, list[clock.Batch]]:
         if task not in self._batches:
             raise DataError(f"no batches are placed for {task!r}: the request 'place' has to come first")
-        call, each = (clock.training if task.startswith(TRAIN) else clock.inference)(self.session)
-        return call, each, self._batches[task]
+        return clock.train if task.startswith(TRAIN) else clock.infer, self._batches[task]
