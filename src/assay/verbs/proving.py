@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -86,9 +87,13 @@ class Prover:
         arrays = self.folder / "evidence.npz"
         self.evidence.save(arrays)
         folders = save_all(self.packages, self.folder / "packages")
-        return Proving(
-            arrays, constants=dict(DYADIC), steps=STEPS, training=self.model.training is not None, folders=folders
-        )
+        training = self.model.training is not None
+        return Proving(arrays, constants=self._constants(), steps=STEPS, training=training, folders=folders)
+
+    def _constants(self) -> dict[str, object]:
+        """The dyadic values of those constants that the written training code has."""
+        texts = [package.files.get("train.py", "") for package in self.packages.values()]
+        return {name: value for name, value in DYADIC.items() if all(re.search(rf"(?m)^{name}\b", text) for text in texts)}
 
     def __call__(self, contestant: Contestant, result: ProofResult) -> str | None:
         """The callback that `measure` asks: None for equal, else the reason in one line."""
