@@ -6,6 +6,8 @@ Keras has no backend-neutral gradient, and its compiled functions carry their st
 from __future__ import annotations
 
 import contextlib
+import importlib
+import inspect
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -32,12 +34,13 @@ class Runner(ABC):
         self.settle()
         self.trainer.make_train_function(force=True)
         self.trainer.make_predict_function(force=True)
-        self._train: Callable[..., Any] = self.trainer.train_function
-        self._predict: Callable[..., Any] = self.trainer.predict_function
-        self._gradients: Callable[..., Losses] | None = None
+        self._train: Any = self.trainer.train_function
+        self._predict: Any = self.trainer.predict_function
+        self._gradients: Any = None  # the compiled function of `gradients`
 
     def settle(self) -> None:
-        """Brings the values that a stateless step carries back into the variables."""
+        """Brings the values that a stateless step carries back into the variables; elsewhere they are there."""
+        return
 
     def train_step(self, inputs: Sequence[Any], targets: Any) -> Any:
         return self._train([(_one_structure(inputs), targets)])["loss"]
@@ -74,6 +77,11 @@ def _replaced(inputs: Sequence[Any], positions: Sequence[int], values: Sequence[
 def _spread(count: int, positions: Sequence[int], values: Sequence[Any]) -> list[Any]:
     """The values at their positions among `count`, None elsewhere."""
     return _replaced([None] * count, positions, values)
+
+
+def _training_mode(model: Any) -> dict[str, bool]:
+    """The argument that puts a model in training mode, if it has one: without dropout or statistics it has none."""
+    return {"training": True} if "training" in inspect.signature(model.call).parameters else {}
 
 
 def _report_each_loss(trainer: Any) -> None:
@@ -114,7 +122,8 @@ class Backend(ABC):
 @cache
 def backend() -> Backend:
     """The backend that Keras was imported with."""
-    return {"tensorflow": TensorFlow, "jax": Jax, "torch": Torch}[keras.backend.backend()]()
+    backends: dict[str, Callable[[], Backend]] = {"tensorflow": TensorFlow, "jax": Jax, "torch": Torch}
+    return backends[keras.backend.backend()]()
 
 
 # --------------------------------------------------------------------------------------------------------- TensorFlow
@@ -133,16 +142,15 @@ class TensorFlowRunner(Runner):
                 leaf.numpy()
 
     def gradients(self, model: Any, inputs: Sequence[Any], targets: Any) -> Losses:
-        import tensorflow as tf
-
-        positions = _floating(inputs)
+        tf = _tensorflow()
+        positions, training = _floating(inputs), _training_mode(model)
         variables = [variable.value for variable in model.trainable_variables]
 
         def compute(inputs: Sequence[Any], targets: Any) -> tuple[Any, list[Any]]:
             watched = [inputs[i] for i in positions]
             with tf.GradientTape() as tape:
                 tape.watch(watched)
-                loss = self.trainer.loss(targets, model(*_replaced(inputs, positions, watched), training=True))
+                loss = self.trainer.loss(targets, model(*_replaced(inputs, positions, watched), **training))
             sources = [*variables, *watched]
             found = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             return loss, [tf.convert_to_tensor(gradient) for gradient in found]
@@ -166,12 +174,15 @@ def _count_traces(trainer: Any, name: str) -> None:
     setattr(trainer, name, step)
 
 
+def _tensorflow() -> Any:
+    return importlib.import_module("tensorflow")
+
+
 class TensorFlow(Backend):
     runner = TensorFlowRunner
 
     def configure(self, threads: int | None) -> None:
-        import tensorflow as tf
-
+        tf = _tensorflow()
         if threads is not None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -187,22 +198,21 @@ class JaxRunner(Runner):
 
     _state: tuple[Any, ...] | None = None
 
-    def _carried(self) -> tuple[Any, ...]:
+    def _variables(self) -> list[list[Any]]:
         """Parameters, statistics, the optimizer's variables, the metrics'."""
+        trainer = self.trainer
+        model = [trainer.trainable_variables, trainer.non_trainable_variables]
+        return [*model, trainer.optimizer.variables, trainer.metrics_variables]
+
+    def _carried(self) -> tuple[Any, ...]:
         if self._state is None:
-            trainer = self.trainer
-            groups = (trainer.trainable_variables, trainer.non_trainable_variables)
-            groups += (trainer.optimizer.variables, trainer.metrics_variables)
-            self._state = tuple([variable.value for variable in group] for group in groups)
+            self._state = tuple([variable.value for variable in group] for group in self._variables())
         return self._state
 
     def settle(self) -> None:
         if self._state is None:
             return
-        trainer, state = self.trainer, self._state
-        groups = (trainer.trainable_variables, trainer.non_trainable_variables)
-        groups += (trainer.optimizer.variables, trainer.metrics_variables)
-        for group, values in zip(groups, state, strict=True):
+        for group, values in zip(self._variables(), self._state, strict=True):
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
         self._state = None
@@ -218,18 +228,15 @@ class JaxRunner(Runner):
         return outputs
 
     def wait(self, value: Any) -> None:
-        import jax
-
-        jax.block_until_ready((value, self._state))
+        _jax().block_until_ready((value, self._state))
 
     def gradients(self, model: Any, inputs: Sequence[Any], targets: Any) -> Losses:
-        import jax
-
-        positions = _floating(inputs)
+        jax = _jax()
+        positions, training = _floating(inputs), _training_mode(model)
 
         def loss(parameters: Any, watched: Any, statistics: Any, inputs: Any, targets: Any) -> Any:
             arguments = _replaced(inputs, positions, watched)
-            outputs, _ = model.stateless_call(parameters, statistics, *arguments, training=True)
+            outputs, _ = model.stateless_call(parameters, statistics, *arguments, **training)
             return self.trainer.loss(targets, outputs)
 
         if self._gradients is None:
@@ -242,25 +249,27 @@ class JaxRunner(Runner):
         return value, of_parameters, _spread(len(inputs), positions, of_inputs)
 
 
+def _jax() -> Any:
+    return importlib.import_module("jax")
+
+
 class Jax(Backend):
     runner = JaxRunner
 
     def configure(self, threads: int | None) -> None:
-        import jax
-
+        jax = _jax()
         if threads is not None:  # the size of XLA's thread pools, read when the first array is made
             os.environ["NPROC"] = str(threads)
         if jax.default_backend() != "cpu":
             jax.config.update("jax_default_matmul_precision", "highest")
         jax.monitoring.register_event_duration_secs_listener(self._count)
 
-    def _count(self, event: str, seconds: float, **_: Any) -> None:
+    def _count(self, event: str, duration_secs: float, **_: Any) -> None:
         self.compilations += event == "/jax/core/compile/backend_compile_duration"
 
     def float64(self) -> AbstractContextManager[Any]:
-        import jax
-
-        return jax.enable_x64(True)  # type: ignore[no-any-return, unused-ignore]
+        x64: AbstractContextManager[Any] = _jax().enable_x64(True)
+        return x64
 
 
 # -------------------------------------------------------------------------------------------------------------- torch
@@ -278,7 +287,7 @@ class TorchRunner(Runner):
 
         positions = _floating(inputs)
         watched = [inputs[i].detach().requires_grad_() for i in positions]
-        outputs = model(*_replaced(inputs, positions, watched), training=True)
+        outputs = model(*_replaced(inputs, positions, watched), **_training_mode(model))
         loss = self.trainer.loss(targets, outputs)
         variables = [variable.value for variable in model.trainable_variables]
         found = torch.autograd.grad(loss, [*variables, *watched], materialize_grads=True)

@@ -128,7 +128,7 @@ class Session:
             for name, value in self._constants.items():
                 setattr(self._training, name, value)
             if self._dtype == "float64":  # on TensorFlow a schedule computes in float32 from a Python float
-                self._training.LEARNING_RATE = np.float64(self._training.LEARNING_RATE)
+                vars(self._training)["LEARNING_RATE"] = np.float64(self._training.LEARNING_RATE)
             self._training.compile_model(self._trainer, self._mode)
         self._trainer.optimizer.build(self._trainer.trainable_variables)
         self._runner = self._backend.runner(self._trainer, self._mode)

@@ -56,7 +56,7 @@ def _imports(plan: TrainingPlan, uses_ops: bool) -> str:
     ]
     return "\n".join(
         [
-            f'"""Trains {plan.model_name} with Keras on the data beside it: python train.py [--mode MODE] [--epochs N]."""',
+            f'"""Trains {plan.model_name} on the data beside this file: python train.py [--mode MODE] [--epochs N]."""',
             "",
             *standard,
             "from pathlib import Path",
@@ -395,19 +395,17 @@ def _evaluate(plan: TrainingPlan) -> list[str]:
 
 
 def _main(plan: TrainingPlan) -> str:
-    lines = [
-        "def main():",
-        "    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)",
-        '    parser.add_argument("--mode", choices=["graph", "jit", "xla", "eager"], help="default: what Keras chooses")',
-        '    parser.add_argument("--epochs", type=int, default=EPOCHS)',
-        '    parser.add_argument("--seed", type=int, default=SEED)',
-        "    arguments = parser.parse_args()",
-        "",
-        "    keras.utils.set_random_seed(arguments.seed)",
-        "    train_inputs, train_targets, test_inputs, test_targets = load_data()",
-        "    model = make_trainer(load(), train_inputs)" if _several_inputs(plan) else "    model = load()",
-        "    compile_model(model, arguments.mode)",
-        "    model.fit(train_inputs, train_targets, batch_size=BATCH_SIZE, epochs=arguments.epochs, verbose=2)",
-        f'    print(f"test {plan.training.metric}: {{evaluate(model, test_inputs, test_targets):.4f}}")',
-    ]
-    return "\n".join(lines)
+    model = "make_trainer(load(), train_inputs)" if _several_inputs(plan) else "load()"
+    return f"""def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mode", choices=["graph", "jit", "xla", "eager"], help="default: what Keras chooses")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--seed", type=int, default=SEED)
+    arguments = parser.parse_args()
+
+    keras.utils.set_random_seed(arguments.seed)
+    train_inputs, train_targets, test_inputs, test_targets = load_data()
+    model = {model}
+    compile_model(model, arguments.mode)
+    model.fit(train_inputs, train_targets, batch_size=BATCH_SIZE, epochs=arguments.epochs, verbose=2)
+    print(f"test {plan.training.metric}: {{evaluate(model, test_inputs, test_targets):.4f}}")"""
