@@ -7,6 +7,7 @@ variables and the arguments of classes are known.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -342,7 +343,7 @@ class Builder:
 
     def _stored_steps(self, shape: tuple[int, ...]) -> tuple[Step, ...]:
         """How an array that meets channels-last data must be reordered to meet it."""
-        if self._call is None or len(shape) < 2:
+        if self._call is None or math.prod(shape) == 1:
             return ()
         order = order_of(self._call.y)
         if order == tuple(range(len(order))):

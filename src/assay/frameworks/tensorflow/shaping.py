@@ -149,15 +149,15 @@ def slice_rule(call: Call, w: Builder) -> None:
         axis = int(axes[number]) % len(parts) if axes is not None else number
         step = int(steps[number]) if steps is not None else 1
         parts[call.stored_axis(axis)] = _part(call, int(start), int(end), step, call.shape()[axis])
-    while len(parts) > 1 and parts[-1] == ":":
-        parts.pop()
     w.emit(call.y, f"{w.use(call.x, 100)}[{_with_ellipsis(parts)}]", light=True)
 
 
 def _with_ellipsis(parts: list[str]) -> str:
-    """`:, :, :, 1:3` as a person writes it: `..., 1:3`."""
-    leading = next((number for number, part in enumerate(parts) if part != ":"), 0)
-    return ", ".join(["...", *parts[leading:]] if leading > 1 else parts)
+    """`:, :, :, 1:3` as a person writes it, `..., 1:3`; and `:, 1:3, :, :` as `:, 1:3`."""
+    cut = [number for number, part in enumerate(parts) if part != ":"] or [0]
+    if cut[0] > 1 and cut[-1] == len(parts) - 1:
+        return ", ".join(["...", *parts[cut[0] :]])
+    return ", ".join(parts[: cut[-1] + 1])
 
 
 def _part(call: Call, start: int, stop: int, step: int, size: int | str) -> str:

@@ -46,7 +46,7 @@ class TensorFlowStyle(Style):
     layers: frozenset[str] = frozenset({"Dropout"})
     root_takes_training: bool = True  # train.py calls the model with training=True, whether anything in it cares or not
 
-    def class_line(self, name: str) -> str:
+    def class_line(self, name: str, is_root: bool) -> str:
         return f"class {name}(tf.Module):"
 
     def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
@@ -78,8 +78,11 @@ class TensorFlowStyle(Style):
 
     def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
         return f'''\
-def load(weights: str | Path = Path(__file__).with_name("weights.safetensors")) -> {class_name}:
-    """The model with the weights of a safetensors file, whose keys are the variables' attribute paths."""
+WEIGHTS = Path(__file__).with_name("weights.safetensors")
+
+
+def load(weights: str | Path = WEIGHTS) -> {class_name}:
+    """The model with the weights of a safetensors file, keyed by the variables' paths."""
     model = {class_name}()
     arrays = load_file(weights)
     if len(arrays) != len(model.variables):

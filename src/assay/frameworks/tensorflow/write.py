@@ -253,8 +253,8 @@ def recurrent(call: Call, w: Builder) -> None:
 
 def _recurrent_weights(call: Call, units: int, direction: int | None) -> list[NativeWeight]:
     """The parameters of one direction; `direction` is None where there is only one."""
-    # ONNX's gates i, o, f, c and z, r, h → input, forget, cell, output and update, reset, content.
-    order = (0, 2, 3, 1) if call.kind == "RecurrentLSTM" else (0, 1, 2)
+    # ONNX's gates i, o, f, c and z, r, h → input, cell, forget, output and update, reset, content.
+    order = (0, 3, 2, 1) if call.kind == "RecurrentLSTM" else (0, 1, 2)
     rows = len(order) * units
     prefix = "" if direction is None else ("forward.", "backward.")[direction]
     part = (direction or 0, (direction or 0) + 1)

@@ -27,7 +27,7 @@ class Bidirectional(tf.Module):
 class LSTM(tf.Module):
     """x (batch, time, inputs) → outputs (batch, time, units) and the final state (batch, units).
 
-    The gates lie in the order input, forget, cell, output. `reverse` reads from the end of time.
+    The gates lie in the order input, cell, forget, output. `reverse` reads from the end of time.
     """
 
     def __init__(self, inputs: int, units: int, reverse: bool = False) -> None:
@@ -52,7 +52,8 @@ class LSTM(tf.Module):
     def run_kernel(self, x: tf.Tensor) -> tf.Tensor:
         zeros = tf.zeros((tf.shape(x)[1], self.units), x.dtype)
         peephole = tf.zeros(self.units, x.dtype)
-        return tf.raw_ops.BlockLSTMV2(
+        # (BlockLSTMV2 has the gradient of this operation, although its gates lie in another order.)
+        return tf.raw_ops.BlockLSTM(
             seq_len_max=tf.shape(x, tf.int64)[0],
             x=x,
             cs_prev=zeros,
@@ -62,6 +63,7 @@ class LSTM(tf.Module):
             wcf=peephole,
             wco=peephole,
             b=self.bias,
+            forget_bias=0.0,
             cell_clip=0.0,
         ).h
 
@@ -71,7 +73,7 @@ class LSTM(tf.Module):
         def advance(x: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             hidden, cell = state
             gates = x + tf.matmul(hidden, recurrent_kernel)
-            admit, keep, content, show = tf.split(gates, 4, axis=-1)
+            admit, content, keep, show = tf.split(gates, 4, axis=-1)
             cell = tf.sigmoid(keep) * cell + tf.sigmoid(admit) * tf.tanh(content)
             return tf.sigmoid(show) * tf.tanh(cell), cell
 
@@ -121,7 +123,7 @@ def scan(
     state: tuple[tf.Tensor, ...],
 ) -> tf.Tensor:
     """state = advance(x[step], *state) for each step; returns the first part of every state."""
-    steps, _, units = len(x), *state[0].shape
+    steps, units = x.shape[0], state[0].shape[1]
     inputs = tf.TensorArray(x.dtype, steps, element_shape=x.shape[1:]).unstack(x)
     outputs = tf.TensorArray(x.dtype, steps, element_shape=(x.shape[1], units))
 
