@@ -128,7 +128,10 @@ class _Renderer:
         numbered = [_numbered(element, number) for number, element in enumerate(elements)]
         container = self.style.sequential if construct.sequential else lambda items, _: self.style.module_list(items)
         opening, _, closing = container([flat(element) for element in numbered], name or "")
-        return Nested(opening, tuple(numbered), closing)
+        if not opening.endswith("(["):
+            return Nested(opening, tuple(numbered), closing)
+        more = closing[1:-1].removeprefix(", ")
+        return Nested(opening[:-1], (Nested("[", tuple(numbered), "]"), *([more] if more else [])), ")")
 
     def comment(self, line: Line, others: list[Line]) -> str:
         """The shape of what a line makes; a size that differs between instances by the name of the argument it equals."""

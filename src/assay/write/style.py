@@ -35,7 +35,7 @@ class Style:
     imports: dict[str, str]  # a regular expression → the import that code matching it needs
     reserved: frozenset[str] = frozenset()  # attribute names that the framework's base classes use
     forward: str = "forward"
-    line_length: int = 100
+    line_length: int = 120
     local_file: str | None = None  # a file (or folder of files) beside the style with local classes, copied where used
     layers: frozenset[str] = frozenset()  # kinds of call that are layers even without weights (Dropout)
     root_takes_training: bool = False  # whether the model's own forward method has `training` in any case

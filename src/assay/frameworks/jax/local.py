@@ -10,9 +10,7 @@ from flax import nnx
 from jax import lax
 
 
-def attention(
-    query: jax.Array, key: jax.Array, value: jax.Array, heads: int, causal: bool = False
-) -> jax.Array:
+def attention(query: jax.Array, key: jax.Array, value: jax.Array, heads: int, causal: bool = False) -> jax.Array:
     """Scaled dot-product attention over (batch, length, heads * size).
 
     jax.nn.dot_product_attention takes its softmax in float32 whatever the type of its inputs; this keeps their type.
@@ -78,33 +76,23 @@ class LSTM(nnx.Module):
     The product with the inputs is taken for all steps at once, outside the loop.
     """
 
-    def __init__(
-        self, in_features: int, hidden_features: int, reverse: bool = False, *, rngs: nnx.Rngs
-    ) -> None:
+    def __init__(self, in_features: int, hidden_features: int, reverse: bool = False, *, rngs: nnx.Rngs) -> None:
         init = nnx.initializers
         self.kernel = nnx.Param(init.lecun_normal()(rngs.params(), (in_features, 4 * hidden_features)))
-        self.recurrent_kernel = nnx.Param(
-            init.orthogonal()(rngs.params(), (hidden_features, 4 * hidden_features))
-        )
+        self.recurrent_kernel = nnx.Param(init.orthogonal()(rngs.params(), (hidden_features, 4 * hidden_features)))
         self.bias = nnx.Param(jnp.zeros((4 * hidden_features,)))
         self.reverse = reverse
 
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return scan_lstm(
-            x @ self.kernel[...] + self.bias[...], self.recurrent_kernel[...], reverse=self.reverse
-        )
+        return scan_lstm(x @ self.kernel[...] + self.bias[...], self.recurrent_kernel[...], reverse=self.reverse)
 
 
 # Without jit around it, JAX would compile the loop over time again at every call in eager mode.
 @partial(jax.jit, static_argnames="reverse")
-def scan_lstm(
-    projected: jax.Array, recurrent_kernel: jax.Array, reverse: bool
-) -> tuple[jax.Array, jax.Array]:
+def scan_lstm(projected: jax.Array, recurrent_kernel: jax.Array, reverse: bool) -> tuple[jax.Array, jax.Array]:
     """The recurrence of an LSTM over inputs that are multiplied by their kernel already."""
 
-    def step(
-        carry: tuple[jax.Array, jax.Array], x: jax.Array
-    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    def step(carry: tuple[jax.Array, jax.Array], x: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         hidden, cell = carry
         i, f, g, o = jnp.split(x + hidden @ recurrent_kernel, 4, axis=-1)
         cell = nnx.sigmoid(f) * cell + nnx.sigmoid(i) * jnp.tanh(g)
@@ -122,23 +110,17 @@ class GRU(nnx.Module):
     Both sides have a bias (nnx.GRUCell has none on the hidden side), and the reset gate acts after the matrix product.
     """
 
-    def __init__(
-        self, in_features: int, hidden_features: int, reverse: bool = False, *, rngs: nnx.Rngs
-    ) -> None:
+    def __init__(self, in_features: int, hidden_features: int, reverse: bool = False, *, rngs: nnx.Rngs) -> None:
         init = nnx.initializers
         self.kernel = nnx.Param(init.lecun_normal()(rngs.params(), (in_features, 3 * hidden_features)))
-        self.recurrent_kernel = nnx.Param(
-            init.orthogonal()(rngs.params(), (hidden_features, 3 * hidden_features))
-        )
+        self.recurrent_kernel = nnx.Param(init.orthogonal()(rngs.params(), (hidden_features, 3 * hidden_features)))
         self.bias = nnx.Param(jnp.zeros((3 * hidden_features,)))
         self.recurrent_bias = nnx.Param(jnp.zeros((3 * hidden_features,)))
         self.reverse = reverse
 
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         projected = x @ self.kernel[...] + self.bias[...]
-        return scan_gru(
-            projected, self.recurrent_kernel[...], self.recurrent_bias[...], reverse=self.reverse
-        )
+        return scan_gru(projected, self.recurrent_kernel[...], self.recurrent_bias[...], reverse=self.reverse)
 
 
 # Without jit around it, JAX would compile the loop over time again at every call in eager mode.

@@ -100,7 +100,10 @@ class JaxStyle(Style):
 
     def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
         return f'''\
-def load(weights: str | Path = Path(__file__).with_name("weights.safetensors")) -> {class_name}:
+WEIGHTS = Path(__file__).with_name("weights.safetensors")
+
+
+def load(weights: str | Path = WEIGHTS) -> {class_name}:
     """The model with the weights of a safetensors file, in evaluation mode."""
     # Under eval_shape nothing is computed: the initial values would only be overwritten.
     model = nnx.eval_shape(lambda: {class_name}(rngs=nnx.Rngs(params=0, dropout=0)))

@@ -150,7 +150,10 @@ class KerasStyle(Style):
     def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
         inputs = ", ".join(_symbolic(value) for value in model.graph.inputs)
         return f'''\
-def load(weights=Path(__file__).with_name("weights.safetensors")):
+WEIGHTS = Path(__file__).with_name("weights.safetensors")
+
+
+def load(weights=WEIGHTS):
     """The model with the weights of a safetensors file."""
     model = {class_name}(name="{package_name(model)}")
     model({inputs})  # creates the variables

@@ -76,7 +76,10 @@ class PyTorchStyle(Style):
 
     def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
         return f'''\
-def load(weights: str | Path = Path(__file__).with_name("weights.safetensors")) -> {class_name}:
+WEIGHTS = Path(__file__).with_name("weights.safetensors")
+
+
+def load(weights: str | Path = WEIGHTS) -> {class_name}:
     """The model with the weights of a safetensors file, in evaluation mode."""
     model = {class_name}()
     model.load_state_dict(load_file(weights))

@@ -20,7 +20,8 @@ class Dense(tf.Module):
         self.bias = tf.Variable(tf.zeros(units)) if use_bias else None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        y = tf.tensordot(x, self.kernel, 1)
+        # (tf.tensordot takes any number of axes, but reshapes three times.)
+        y = tf.matmul(x, self.kernel) if len(x.shape) == 2 else tf.tensordot(x, self.kernel, 1)
         return y if self.bias is None else tf.nn.bias_add(y, self.bias)
 
 

@@ -1,0 +1,147 @@
+"""Trains digits-cnn with JAX, Flax NNX and Optax on the data beside this file.
+
+python train.py [--mode jit|eager] [--epochs N] [--seed N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from safetensors.numpy import load_file
+
+from model import load
+
+LEARNING_RATE = 0.001
+BETA_1 = 0.9
+BETA_2 = 0.999
+EPSILON = 1e-08
+TOTAL_STEPS = 264
+FINAL_FACTOR = 0.0
+BATCH_SIZE = 64
+EPOCHS = 12
+SEED = 0
+
+DATA = Path(__file__).with_name("data.safetensors")
+Data = tuple[np.ndarray, ...]  # the inputs, then the targets
+
+
+class TrainState(NamedTuple):
+    """All that a step changes, as plain dictionaries of arrays: jax.jit takes those apart without running Python."""
+
+    parameters: dict[str, Any]
+    statistics: dict[str, Any]  # what is not trained: batch statistics, the random streams of dropout
+    optimizer: optax.OptState
+
+
+def load_data(path: Path = DATA) -> tuple[Data, Data]:
+    """(images, labels) for training and for testing."""
+    data = load_file(path)
+    train = (data["train_inputs_0"], data["train_targets"])
+    test = (data["test_inputs_0"], data["test_targets"])
+    return train, test
+
+
+def loss_function(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Softmax cross-entropy, averaged over all predicted positions."""
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+
+def learning_rate() -> optax.Schedule:
+    """Half a cosine from LEARNING_RATE down to FINAL_FACTOR of it at TOTAL_STEPS."""
+    return optax.cosine_decay_schedule(LEARNING_RATE, decay_steps=TOTAL_STEPS, alpha=FINAL_FACTOR)
+
+
+def make_optimizer() -> optax.GradientTransformation:
+    """Adam, at a scheduled rate."""
+    return optax.adam(learning_rate(), b1=BETA_1, b2=BETA_2, eps=EPSILON)
+
+
+def make_state(model: nnx.Module, optimizer: optax.GradientTransformation) -> TrainState:
+    """The state before the first step. Its arrays are copies, because a compiled step gives its state's memory away."""
+    _, *parts = nnx.split(model, nnx.Param, ...)
+    parameters, statistics = (jax.tree.map(jnp.copy, nnx.to_pure_dict(part)) for part in parts)
+    return TrainState(parameters, statistics, optimizer.init(parameters))
+
+
+def make_train_step(
+    model: nnx.Module, optimizer: optax.GradientTransformation, mode: str = "jit"
+) -> Callable[..., tuple[TrainState, jax.Array]]:
+    """step(state, *inputs, labels) → (new state, loss): forward, loss, backward and update as one."""
+    model.train()
+    graphdef = nnx.graphdef(model)
+
+    def train_step(state: TrainState, images: jax.Array, labels: jax.Array) -> tuple[TrainState, jax.Array]:
+        def forward(parameters: dict[str, Any]) -> tuple[jax.Array, dict[str, Any]]:
+            network = nnx.merge(graphdef, parameters, state.statistics, copy=True)
+            loss = loss_function(network(images), labels)
+            return loss, nnx.to_pure_dict(nnx.state(network, nnx.Not(nnx.Param)))
+
+        (loss, statistics), gradients = jax.value_and_grad(forward, has_aux=True)(state.parameters)
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.parameters)
+        parameters = optax.apply_updates(state.parameters, updates)
+        return TrainState(parameters, statistics, optimizer_state), loss
+
+    return jax.jit(train_step, donate_argnums=0) if mode == "jit" else train_step
+
+
+def make_predict(model: nnx.Module, mode: str = "jit") -> Callable[..., jax.Array]:
+    """predict(state, images) → logits in evaluation mode."""
+    model.eval()
+    graphdef = nnx.graphdef(model)
+
+    def predict(state: TrainState, images: jax.Array) -> jax.Array:
+        return nnx.merge(graphdef, state.parameters, state.statistics, copy=True)(images)
+
+    return jax.jit(predict) if mode == "jit" else predict
+
+
+def evaluate(predict: Callable[..., jax.Array], state: TrainState, test: Data) -> float:
+    """Accuracy: how often the largest logit is that of labels."""
+    *inputs, labels = test
+    batches = range(0, len(labels), BATCH_SIZE)
+    logits = np.concatenate([predict(state, *(array[i : i + BATCH_SIZE] for array in inputs)) for i in batches])
+    return float((logits.argmax(axis=-1) == labels).mean())
+
+
+def train(mode: str = "jit", epochs: int = EPOCHS, seed: int = SEED) -> nnx.Module:
+    """Trains from the weights beside this file and returns the trained model."""
+    train_data, test_data = load_data()
+    model, optimizer = load(), make_optimizer()
+    nnx.reseed(model, dropout=seed)
+    state = make_state(model, optimizer)
+    train_step, predict = make_train_step(model, optimizer, mode), make_predict(model, mode)
+    random = np.random.default_rng(seed)
+    for epoch in range(1, epochs + 1):
+        start, losses = time.perf_counter(), []
+        order = random.permutation(len(train_data[-1]))
+        for i in range(0, len(order) - BATCH_SIZE + 1, BATCH_SIZE):  # whole batches: another size would compile again
+            batch = (array[order[i : i + BATCH_SIZE]] for array in train_data)
+            state, loss = train_step(state, *batch)
+            losses.append(loss)
+        mean_loss = np.mean(jax.device_get(losses))
+        metric, seconds = evaluate(predict, state, test_data), time.perf_counter() - start
+        print(f"epoch {epoch}: loss {mean_loss:.4f}, test accuracy {metric:.4f}, {seconds:.1f} s")
+    nnx.update(model, state.parameters, state.statistics)
+    return model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mode", choices=("jit", "eager"), default="jit")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--seed", type=int, default=SEED)
+    options = parser.parse_args()
+    train(options.mode, options.epochs, options.seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Trains digits-cnn with TensorFlow on the data beside this file.
+
+python train.py [--mode graph|eager|xla] [--epochs N] [--seed N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from safetensors.numpy import load_file
+
+from model import DigitsCNN, load
+
+LEARNING_RATE = 0.001
+BETA_1 = 0.9
+BETA_2 = 0.999
+EPSILON = 1e-08
+TOTAL_STEPS = 264
+FINAL_FACTOR = 0.0
+BATCH_SIZE = 64
+EPOCHS = 12
+SEED = 0
+
+
+def load_data(part: str) -> tuple[np.ndarray, ...]:
+    """images (examples, 8, 8), labels (examples,); `part` is "train" or "test"."""
+    data = load_file(Path(__file__).with_name("data.safetensors"))
+    return data[f"{part}_inputs_0"], data[f"{part}_targets"]
+
+
+def compute_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Softmax cross-entropy, averaged over all positions."""
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+
+def learning_rate(step: tf.Tensor) -> tf.Tensor:
+    """Half a cosine down to FINAL_FACTOR of LEARNING_RATE at TOTAL_STEPS."""
+    progress = tf.minimum(step / TOTAL_STEPS, 1)
+    factor = FINAL_FACTOR + (1 - FINAL_FACTOR) * 0.5 * (1 + tf.cos(math.pi * progress))
+    return LEARNING_RATE * factor
+
+
+def zeros_like(variables: Sequence[tf.Variable]) -> list[tf.Variable]:
+    """What an optimizer keeps beside each variable, before the first step."""
+    return [tf.Variable(tf.zeros_like(variable), trainable=False) for variable in variables]
+
+
+class Adam(tf.Module):
+    """Adam."""
+
+    def __init__(self, variables: Sequence[tf.Variable]) -> None:
+        super().__init__()
+        self.parameters = list(variables)
+        self.means = zeros_like(variables)
+        self.squares = zeros_like(variables)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        gradients = [tf.convert_to_tensor(g) for g in gradients]  # an embedding's are sparse
+        step, dtype = tf.cast(self.step, tf.float64), gradients[0].dtype
+        rate = learning_rate(step)
+        correction = tf.sqrt(1 - BETA_2 ** (step + 1))
+        # The kernel adds epsilon before the bias correction: scaled by it, it is as if added after.
+        adam_rate = tf.cast(rate * correction / (1 - BETA_1 ** (step + 1)), dtype)
+        epsilon = tf.cast(EPSILON * correction, dtype)
+        together = zip(self.parameters, self.means, self.squares, gradients, strict=True)
+        for parameter, mean, square, gradient in together:
+            tf.raw_ops.ResourceApplyAdam(
+                var=parameter.handle,
+                m=mean.handle,
+                v=square.handle,
+                beta1_power=tf.zeros((), dtype),  # the bias correction is in adam_rate
+                beta2_power=0.0,
+                lr=adam_rate,
+                beta1=BETA_1,
+                beta2=BETA_2,
+                epsilon=epsilon,
+                grad=gradient,
+            )
+        self.step.assign_add(1)
+
+
+def make_optimizer(model: DigitsCNN) -> Adam:
+    return Adam(model.trainable_variables)
+
+
+def compiled(function: Callable[..., tf.Tensor], mode: str) -> Callable[..., tf.Tensor]:
+    """`function` as one TensorFlow graph, compiled by XLA, or as it is ("eager")."""
+    return function if mode == "eager" else tf.function(function, jit_compile=mode == "xla")
+
+
+def make_train_step(model: DigitsCNN, optimizer: Adam, mode: str = "graph") -> Callable[..., tf.Tensor]:
+    """step(images, labels) → loss: forward, loss, backward and update, compiled as one."""
+
+    def step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            logits = model(images, training=True)
+            loss = compute_loss(logits, labels)
+        gradients = tape.gradient(loss, optimizer.parameters, unconnected_gradients="zero")
+        optimizer.apply(gradients)
+        return loss
+
+    return compiled(step, mode)
+
+
+def evaluate(predict: Callable[..., tf.Tensor], images: np.ndarray, labels: np.ndarray) -> float:
+    """Accuracy: how often the largest logit is that of labels."""
+    examples = tf.data.Dataset.from_tensor_slices((images,))
+    logits = np.concatenate([predict(*batch) for batch in examples.batch(BATCH_SIZE)])
+    return float((logits.argmax(-1) == labels).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mode", choices=("graph", "eager", "xla"), default="graph")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--seed", type=int, default=SEED)
+    arguments = parser.parse_args()
+
+    tf.random.set_seed(arguments.seed)
+    train, test = load_data("train"), load_data("test")
+    model = load()
+    step = make_train_step(model, make_optimizer(model), arguments.mode)
+    predict = compiled(model, arguments.mode)
+    examples = tf.data.Dataset.from_tensor_slices(train)
+    examples = examples.shuffle(len(examples), arguments.seed)
+    batches = examples.batch(BATCH_SIZE, drop_remainder=True)
+    for epoch in range(1, arguments.epochs + 1):
+        start = time.perf_counter()
+        loss = np.mean([step(*batch) for batch in batches])
+        score = evaluate(predict, *test)
+        took = time.perf_counter() - start
+        print(f"epoch {epoch}: loss {loss:.4f}, test accuracy {score:.4f}, {took:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

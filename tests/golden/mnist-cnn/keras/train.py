@@ -1,0 +1,104 @@
+"""Trains mnist-cnn on the data beside this file: python train.py [--mode MODE] [--epochs N]."""
+
+import argparse
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+from safetensors.numpy import load_file
+
+from model import load
+
+LEARNING_RATE = 0.05
+WARMUP_STEPS = 20
+TOTAL_STEPS = 496
+FINAL_FACTOR = 0.0
+MOMENTUM = 0.9
+WEIGHT_DECAY = 0.0005
+BATCH_SIZE = 64
+EPOCHS = 8
+SEED = 0
+
+DATA = Path(__file__).with_name("data.safetensors")
+
+
+@keras.saving.register_keras_serializable(package="mnist_cnn")
+class SGD(keras.optimizers.SGD):
+    """SGD that multiplies the momentum by the rate when it is used (Keras' own: when it is gathered),
+    and adds weight decay to the gradient (Keras' own: to the step).
+    """
+
+    def __init__(self, learning_rate, l2, **kwargs):
+        super().__init__(learning_rate, **kwargs)
+        self.l2 = l2
+
+    def get_config(self):
+        return {**super().get_config(), "l2": self.l2}
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        rate = ops.cast(learning_rate, variable.dtype)
+
+        gradient = gradient + self.l2 * ops.convert_to_tensor(variable)
+        velocity = self.momentum * ops.convert_to_tensor(self.momentums[index]) + gradient
+        self.assign(self.momentums[index], velocity)
+        self.assign_sub(variable, rate * (gradient + self.momentum * velocity))
+
+    def apply(self, grads, trainable_variables=None):
+        # TensorFlow gives an embedding's gradient in slices; their squares and norm are not those of their sum.
+        grads = [grad if grad is None else ops.reshape(grad, grad.shape) for grad in grads]
+        super().apply(grads, trainable_variables)
+
+
+def load_data():
+    """Inputs and targets to train on, inputs and targets to test on."""
+    arrays = load_file(DATA)
+    return arrays["train_inputs_0"], arrays["train_targets"], arrays["test_inputs_0"], arrays["test_targets"]
+
+
+def make_optimizer():
+    """SGD with Nesterov momentum, its rate falling by a cosine after a warm-up."""
+    rate = keras.optimizers.schedules.CosineDecay(
+        LEARNING_RATE / (WARMUP_STEPS + 1),
+        decay_steps=TOTAL_STEPS - WARMUP_STEPS,
+        alpha=FINAL_FACTOR,
+        warmup_target=LEARNING_RATE,
+        warmup_steps=WARMUP_STEPS,
+    )
+    return SGD(rate, l2=WEIGHT_DECAY, momentum=MOMENTUM, nesterov=True)
+
+
+def compile_model(model, mode=None):
+    """Makes forward pass, loss, backward pass and optimizer one step; `mode` None leaves it to Keras how to run it."""
+    model.compile(
+        optimizer=make_optimizer(),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        run_eagerly=mode == "eager",
+        jit_compile="auto" if mode is None else mode in ("jit", "xla"),
+    )
+
+
+def evaluate(model, inputs, targets):
+    """The share of the cases that are classified rightly."""
+    outputs = model.predict(inputs, batch_size=BATCH_SIZE, verbose=0)
+    return float(np.mean(outputs.argmax(-1) == targets))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mode", choices=["graph", "jit", "xla", "eager"], help="default: what Keras chooses")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--seed", type=int, default=SEED)
+    arguments = parser.parse_args()
+
+    keras.utils.set_random_seed(arguments.seed)
+    train_inputs, train_targets, test_inputs, test_targets = load_data()
+    model = load()
+    compile_model(model, arguments.mode)
+    model.fit(train_inputs, train_targets, batch_size=BATCH_SIZE, epochs=arguments.epochs, verbose=2)
+    print(f"test accuracy: {evaluate(model, test_inputs, test_targets):.4f}")
+
+
+if __name__ == "__main__":
+    main()

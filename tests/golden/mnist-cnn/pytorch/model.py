@@ -1,0 +1,89 @@
+"""mnist-cnn in PyTorch."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation whose running variance averages the biased batch variance (torch's own: the unbiased one)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        before = self.running_var.clone()
+        y = super().forward(x)
+        correct_running_variance(self, before, x.numel() // x.shape[1])
+        return y
+
+
+@torch.no_grad()
+def correct_running_variance(norm: nn.Module, before: Tensor, count: int) -> None:
+    """Takes the factor count / (count - 1) out of what the last batch added to the running variance."""
+    decayed = before * (1 - norm.momentum)
+    norm.running_var.sub_((norm.running_var - decayed) / count)
+
+
+class ResidualBlock(nn.Module):
+    """x (batch, channels, …, …) → (batch, channels, …, …)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm1 = BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm2 = BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm1(self.conv1(x)))  # (batch, channels, …, …)
+        y = self.norm2(self.conv2(y)) + x  # (batch, channels, …, …)
+        return F.relu(y)  # (batch, channels, …, …)
+
+
+class DownBlock(nn.Module):
+    """x (batch, 32, 28, 28) → (batch, 64, 14, 14)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(32, 64, 3, stride=2, padding=1, bias=False)
+        self.norm1 = BatchNorm2d(64)
+        self.conv2 = nn.Conv2d(64, 64, 3, padding=1, bias=False)
+        self.norm2 = BatchNorm2d(64)
+        self.shortcut = nn.Conv2d(32, 64, 1, stride=2, bias=False)
+        self.shortcut_norm = BatchNorm2d(64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm1(self.conv1(x)))  # (batch, 64, 14, 14)
+        y = self.norm2(self.conv2(y))  # (batch, 64, 14, 14)
+        y = y + self.shortcut_norm(self.shortcut(x))  # (batch, 64, 14, 14)
+        return F.relu(y)  # (batch, 64, 14, 14)
+
+
+class MnistCNN(nn.Module):
+    """mnist-cnn: images (batch, 28, 28) → (batch, 10)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 32, 3, padding=1, bias=False)
+        self.norm = BatchNorm2d(32)
+        self.blocks = nn.Sequential(ResidualBlock(32), ResidualBlock(32), DownBlock(), ResidualBlock(64))
+        self.dropout = nn.Dropout(0.2)
+        self.output = nn.Linear(64, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = F.relu(self.norm(self.stem(images.unsqueeze(1))))  # (batch, 32, 28, 28)
+        x = self.blocks(x).mean(dim=(2, 3))  # (batch, 64)
+        return self.output(self.dropout(x))  # (batch, 10)
+
+
+WEIGHTS = Path(__file__).with_name("weights.safetensors")
+
+
+def load(weights: str | Path = WEIGHTS) -> MnistCNN:
+    """The model with the weights of a safetensors file, in evaluation mode."""
+    model = MnistCNN()
+    model.load_state_dict(load_file(weights))
+    return model.eval()

@@ -1,0 +1,86 @@
+"""outcome-mlp in TensorFlow."""
+
+import math
+from pathlib import Path
+
+import tensorflow as tf
+from safetensors.numpy import load_file
+
+
+def glorot_uniform(shape: tuple[int, ...]) -> tf.Tensor:
+    """Initial weights (…, inputs, outputs), uniform with variance 2 / (inputs + outputs)."""
+    limit = math.sqrt(6 / (math.prod(shape[:-2]) * (shape[-2] + shape[-1])))
+    return tf.random.uniform(shape, -limit, limit)
+
+
+class Dense(tf.Module):
+    """A linear map of the last axis: (…, inputs) → (…, units)."""
+
+    def __init__(self, inputs: int, units: int, use_bias: bool = True) -> None:
+        super().__init__()
+        self.kernel = tf.Variable(glorot_uniform((inputs, units)))
+        self.bias = tf.Variable(tf.zeros(units)) if use_bias else None
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        # (tf.tensordot takes any number of axes, but reshapes three times.)
+        y = tf.matmul(x, self.kernel) if len(x.shape) == 2 else tf.tensordot(x, self.kernel, 1)
+        return y if self.bias is None else tf.nn.bias_add(y, self.bias)
+
+
+class LayerNorm(tf.Module):
+    """Normalises the last axis of every position by itself."""
+
+    def __init__(self, features: int, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        self.scale = tf.Variable(tf.ones(features))
+        self.offset = tf.Variable(tf.zeros(features))
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        mean, variance = tf.nn.moments(x, -1, keepdims=True)
+        return tf.nn.batch_normalization(x, mean, variance, self.offset, self.scale, self.epsilon)
+
+
+class Dropout(tf.Module):
+    """In training, zeroes a share `rate` of the elements and divides the others by 1 - rate."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return tf.nn.dropout(x, self.rate) if training else x
+
+
+class OutcomeMLP(tf.Module):
+    """outcome-mlp: measurements (batch, 21) → (batch, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden1 = Dense(21, 64)
+        self.norm = LayerNorm(64)
+        self.dropout = Dropout(0.3)
+        self.hidden2 = Dense(64, 64)
+        self.output = Dense(64, 1)
+
+    def __call__(self, measurements: tf.Tensor, training: bool = False) -> tf.Tensor:
+        x = tf.nn.relu(self.norm(self.hidden1(measurements)))  # (batch, 64)
+        x = tf.nn.relu(self.hidden2(self.dropout(x, training=training)))  # (batch, 64)
+        return self.output(x)  # (batch, 1)
+
+
+WEIGHTS = Path(__file__).with_name("weights.safetensors")
+
+
+def load(weights: str | Path = WEIGHTS) -> OutcomeMLP:
+    """The model with the weights of a safetensors file, keyed by the variables' paths."""
+    model = OutcomeMLP()
+    arrays = load_file(weights)
+    if len(arrays) != len(model.variables):
+        raise ValueError(f"{weights} has {len(arrays)} arrays for {len(model.variables)} variables")
+    for path, array in arrays.items():
+        variable = model
+        for name in path.split("."):
+            variable = variable[int(name)] if name.isdigit() else getattr(variable, name)
+        variable.assign(array)
+    return model

@@ -1,0 +1,144 @@
+"""Trains outcome-mlp with TensorFlow on the data beside this file.
+
+python train.py [--mode graph|eager|xla] [--epochs N] [--seed N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from safetensors.numpy import load_file
+
+from model import OutcomeMLP, load
+
+LEARNING_RATE = 0.001
+BETA_1 = 0.9
+BETA_2 = 0.999
+EPSILON = 1e-08
+WEIGHT_DECAY = 0.01
+BATCH_SIZE = 128
+EPOCHS = 20
+SEED = 0
+
+
+def load_data(part: str) -> tuple[np.ndarray, ...]:
+    """measurements (examples, 21), events (examples, 1); `part` is "train" or "test"."""
+    data = load_file(Path(__file__).with_name("data.safetensors"))
+    return data[f"{part}_inputs_0"], data[f"{part}_targets"]
+
+
+def compute_loss(logits: tf.Tensor, events: tf.Tensor) -> tf.Tensor:
+    """Sigmoid cross-entropy, averaged over all elements."""
+    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(events, logits))
+
+
+def zeros_like(variables: Sequence[tf.Variable]) -> list[tf.Variable]:
+    """What an optimizer keeps beside each variable, before the first step."""
+    return [tf.Variable(tf.zeros_like(variable), trainable=False) for variable in variables]
+
+
+class AdamW(tf.Module):
+    """Adam with decoupled weight decay of every parameter."""
+
+    def __init__(self, variables: Sequence[tf.Variable]) -> None:
+        super().__init__()
+        self.parameters = list(variables)
+        self.means = zeros_like(variables)
+        self.squares = zeros_like(variables)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        gradients = [tf.convert_to_tensor(g) for g in gradients]  # an embedding's are sparse
+        step, dtype = tf.cast(self.step, tf.float64), gradients[0].dtype
+        correction = tf.sqrt(1 - BETA_2 ** (step + 1))
+        # The kernel adds epsilon before the bias correction: scaled by it, it is as if added after.
+        adam_rate = tf.cast(LEARNING_RATE * correction / (1 - BETA_1 ** (step + 1)), dtype)
+        epsilon = tf.cast(EPSILON * correction, dtype)
+        together = zip(self.parameters, self.means, self.squares, gradients, strict=True)
+        for parameter, mean, square, gradient in together:
+            parameter.assign_sub(LEARNING_RATE * WEIGHT_DECAY * parameter)
+            tf.raw_ops.ResourceApplyAdam(
+                var=parameter.handle,
+                m=mean.handle,
+                v=square.handle,
+                beta1_power=tf.zeros((), dtype),  # the bias correction is in adam_rate
+                beta2_power=0.0,
+                lr=adam_rate,
+                beta1=BETA_1,
+                beta2=BETA_2,
+                epsilon=epsilon,
+                grad=gradient,
+            )
+        self.step.assign_add(1)
+
+
+def make_optimizer(model: OutcomeMLP) -> AdamW:
+    return AdamW(model.trainable_variables)
+
+
+def compiled(function: Callable[..., tf.Tensor], mode: str) -> Callable[..., tf.Tensor]:
+    """`function` as one TensorFlow graph, compiled by XLA, or as it is ("eager")."""
+    return function if mode == "eager" else tf.function(function, jit_compile=mode == "xla")
+
+
+def make_train_step(model: OutcomeMLP, optimizer: AdamW, mode: str = "graph") -> Callable[..., tf.Tensor]:
+    """step(measurements, events) → loss: forward, loss, backward and update, compiled as one."""
+
+    def step(measurements: tf.Tensor, events: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            logits = model(measurements, training=True)
+            loss = compute_loss(logits, events)
+        gradients = tape.gradient(loss, optimizer.parameters, unconnected_gradients="zero")
+        optimizer.apply(gradients)
+        return loss
+
+    return compiled(step, mode)
+
+
+def area_under_curve(scores: np.ndarray, outcomes: np.ndarray) -> float:
+    """The probability that a positive example scores above a negative one; ties count one half."""
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    positive = outcomes > 0.5
+    positives, negatives = positive.sum(), (~positive).sum()
+    above = ranks[positive].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * negatives))
+
+
+def evaluate(predict: Callable[..., tf.Tensor], measurements: np.ndarray, events: np.ndarray) -> float:
+    """The area under the receiver operating characteristic."""
+    examples = tf.data.Dataset.from_tensor_slices((measurements,))
+    logits = np.concatenate([predict(*batch) for batch in examples.batch(BATCH_SIZE)])
+    return area_under_curve(logits.ravel(), events.ravel())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mode", choices=("graph", "eager", "xla"), default="graph")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--seed", type=int, default=SEED)
+    arguments = parser.parse_args()
+
+    tf.random.set_seed(arguments.seed)
+    train, test = load_data("train"), load_data("test")
+    model = load()
+    step = make_train_step(model, make_optimizer(model), arguments.mode)
+    predict = compiled(model, arguments.mode)
+    examples = tf.data.Dataset.from_tensor_slices(train)
+    examples = examples.shuffle(len(examples), arguments.seed)
+    batches = examples.batch(BATCH_SIZE, drop_remainder=True)
+    for epoch in range(1, arguments.epochs + 1):
+        start = time.perf_counter()
+        loss = np.mean([step(*batch) for batch in batches])
+        score = evaluate(predict, *test)
+        took = time.perf_counter() - start
+        print(f"epoch {epoch}: loss {loss:.4f}, test AUC {score:.4f}, {took:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
