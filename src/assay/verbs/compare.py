@@ -112,7 +112,7 @@ class _Comparing:
             return None
         folders = save_all(written.packages, self.folder / "packages")
         if self.options.curves:
-            self.curves = plan_curves(self.model, dataset, self.folder, batch)
+            self.curves = plan_curves(self.model, dataset, self.folder, batch, [item.name for item in contestants])
         plan = Plan(
             entries=tuple(Entry(item, folders[item.target], data) for item in contestants),
             folder=self.folder / "run",

@@ -48,19 +48,20 @@ def order_of_batches(examples: int, batch: int, steps: int, seed: int) -> np.nda
     return np.stack(rows[:steps])
 
 
-def plan_curves(model: Model, dataset: Dataset, folder: Path, batch: int) -> CurvePlan:
-    """What every contestant is asked to train on."""
+def plan_curves(model: Model, dataset: Dataset, folder: Path, batch: int, contestants: Sequence[str]) -> CurvePlan:
+    """What every contestant is asked to train on; one of them in float64 too."""
     assert model.training is not None
     rows = order_of_batches(len(dataset.train), batch, STEPS, model.training.seed)
     order = folder / "curve-order.npz"
     np.savez(order, rows=rows)
-    return CurvePlan(CurveRequest(order, PREFERRED_REFERENCE), rows)
+    reference = next((name for name in PREFERRED_REFERENCE if name in contestants), contestants[0])
+    return CurvePlan(CurveRequest(order, truth=(reference,)), rows)
 
 
 def curves_of(plan: CurvePlan, record: Record, written: Written, workload: Workload) -> facts.TrainingEquality | None:
     """The curves beside the float64 one; a contestant is equal if it stays within twice the reference's distance."""
-    found = {item.contestant: item.losses for item in record.curves if item.dtype == "float32"}
-    truth = next((item for item in record.curves if item.dtype == "float64"), None)
+    found = {item.contestant: item.losses for item in record.curves if item.dtype == "float32" and item.losses}
+    truth = next((item for item in record.curves if item.dtype == "float64" and item.losses), None)
     if truth is None or not found:
         return None
     distances = {name: distance(losses, truth.losses) for name, losses in found.items()}

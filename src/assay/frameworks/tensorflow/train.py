@@ -15,7 +15,7 @@ from assay.frameworks.tensorflow.optimizers import Constants, write_optimizer
 from assay.nn.losses import BinaryCrossEntropy, CrossEntropy, Huber, MeanAbsoluteError, MeanSquaredError
 from assay.nn.optimizers import Constant, Cosine, Schedule, Step, Warmup
 
-LINE_LENGTH = 100
+LINE_LENGTH = 120
 # What train.py calls its own things; an input or target of the same name gets an underscore.
 _OWN_NAMES = """
     above area_under_curve argparse arguments batch batches Callable compiled compute_loss counts data distance epoch
