@@ -147,7 +147,8 @@ def _add_cost(network: nx.DiGraph, source: object, sink: object, value: ir.Value
     shape = shape_of(value)
     if len(shape) < 3 or source == sink:
         return
-    cost = math.prod(size if isinstance(size, int) else 1 for size in shape)
+    # One more than the size: of two ways that move the same amount of data, the one with fewer transposes.
+    cost = math.prod(size if isinstance(size, int) else 1 for size in shape) + 1
     for first, second in ((source, sink), (sink, source)):
         if network.has_edge(first, second):
             network[first][second]["capacity"] += cost

@@ -95,10 +95,10 @@ def convolution(call: Call, w: Builder) -> None:
     if conv.groups > 1 or conv.rank > 2:
         callee = "GroupedConv"
         dilations = keyword("dilations", one_or_all(conv.dilations), 1)
-        arguments += [positional(conv.size, "size"), positional(conv.groups, "groups"), strides, dilations, *tail]
+        arguments += [positional(conv.size, "size"), keyword("groups", conv.groups), strides, dilations, *tail]
     elif conv.is_dilated:
         callee = "DilatedConv"
-        arguments += [positional(conv.size, "size"), positional(conv.dilations, "dilations"), *tail]
+        arguments += [positional(conv.size, "size"), keyword("dilations", conv.dilations), *tail]
     else:
         callee = f"Conv{conv.rank}D"
         arguments += [positional(one_or_all(conv.size), "size"), strides, *tail]
@@ -154,9 +154,9 @@ def transposed_convolution(call: Call, w: Builder) -> None:
         weights = _weights(call, transpose(*range(2, conv.rank + 2), 1, 0))
         _apply(call, w, f"Conv{conv.rank}DTranspose", arguments, weights)
         return
-    arguments += [positional(conv.size, "size"), positional(conv.groups, "groups"), positional(conv.strides, "strides")]
+    arguments += [positional(conv.size, "size"), keyword("groups", conv.groups), keyword("strides", conv.strides)]
     arguments += [keyword("dilations", conv.dilations, (1, 1)), keyword("output_padding", extra, (0, 0)), *tail]
-    # The kernel of the convolution that does it: reversed, (*size, inputs, filters) for each group, groups side by side.
+    # The kernel of the convolution that does it: reversed, (*size, inputs, filters) by group, groups side by side.
     inside = inputs // conv.groups
     axes = range(3, conv.rank + 3)
     weights = _weights(
