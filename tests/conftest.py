@@ -9,7 +9,9 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden files anew, to be read and committed")
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden files anew, to be read and committed"
+    )
 
 
 @pytest.fixture

@@ -49,24 +49,50 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     return tuple(name.strip() for name in value.split(",") if name.strip()) if value else None
 
 
-_frameworks = click.option("--frameworks", "-f", callback=_names, metavar="NAMES", help=f"Take part: {_NAMES}; all that are installed by default.")
-_modes = click.option("--modes", "-m", callback=_names, metavar="NAMES", help="Modes: eager, compile, graph, xla, jit, or default for each framework's own; all by default.")
-_seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For weights, batches and the order of measurements.")
-_threads = click.option("--threads", type=click.IntRange(min=1), default=None, help="Threads of each worker; all processors by default.")
+_frameworks = click.option(
+    "--frameworks",
+    "-f",
+    callback=_names,
+    metavar="NAMES",
+    help=f"Take part: {_NAMES}; all that are installed by default.",
+)
+_modes = click.option(
+    "--modes",
+    "-m",
+    callback=_names,
+    metavar="NAMES",
+    help="Modes: eager, compile, graph, xla, jit, or default for each framework's own; all by default.",
+)
+_seed = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="For weights, batches and the order of measurements.",
+)
+_threads = click.option(
+    "--threads", type=click.IntRange(min=1), default=None, help="Threads of each worker; all processors by default."
+)
 
 
 @main.command()
 @click.argument("model", default="digits-cnn")
 @_frameworks
 @_modes
-@click.option("--task", type=click.Choice(["train", "infer", "both"]), default="both", show_default=True, help="What to time.")
+@click.option(
+    "--task", type=click.Choice(["train", "infer", "both"]), default="both", show_default=True, help="What to time."
+)
 @click.option("--batch-size", type=int, default=None, help="Examples at once; the workload's by default.")
 @click.option("--effort", default="quick", show_default=True, help="How hard to measure: quick.")
 @_threads
 @_seed
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every fact and raw sample to this file.")
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write every fact and raw sample to this file."
+)
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a self-contained page to this file.")
-@click.option("--keep", type=click.Path(path_type=Path), help="Keep written packages, logs and the raw record in this new folder.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path), help="Keep written packages, logs and the raw record in this new folder."
+)
 @click.option("--curves/--no-curves", default=True, help="Compare the loss curves of the first steps on real data.")
 def compare(model: str, json_file: Path | None, html_file: Path | None, keep: Path | None, **chosen: Any) -> None:
     """Write MODEL in every framework, prove all versions equal, measure them, and say which to use.
@@ -135,9 +161,17 @@ def _require_new(folder: Path) -> None:
 
 @main.command()
 @click.argument("model")
-@click.option("--to", "target", required=True, metavar="FRAMEWORK", help="pytorch, tensorflow, keras, keras/jax, keras/torch or jax.")
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    metavar="FRAMEWORK",
+    help="pytorch, tensorflow, keras, keras/jax, keras/torch or jax.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to make.")
-@click.option("--prove/--no-prove", "proven", default=True, help="Prove the code in float64 first, if the framework is installed.")
+@click.option(
+    "--prove/--no-prove", "proven", default=True, help="Prove the code in float64 first, if the framework is installed."
+)
 @_seed
 def write(model: str, target: str, out: Path, proven: bool, seed: int) -> None:
     """Write MODEL as one framework's own code into a new folder: model.py, train.py, weights, a README with the proof."""
@@ -154,7 +188,9 @@ def write(model: str, target: str, out: Path, proven: bool, seed: int) -> None:
 @_modes
 @_seed
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the proofs to this file.")
-def prove(model: str, frameworks: tuple[str, ...] | None, modes: tuple[str, ...] | None, seed: int, json_file: Path | None) -> None:
+def prove(
+    model: str, frameworks: tuple[str, ...] | None, modes: tuple[str, ...] | None, seed: int, json_file: Path | None
+) -> None:
     """Prove that MODEL's code in every framework computes the same, in float64. Exit status: 0 equal, 1 different, 2 bad input."""
     from assay.show.files import check_writable
     from assay.show.proofs import print_proofs, save_proofs
@@ -171,14 +207,34 @@ def prove(model: str, frameworks: tuple[str, ...] | None, modes: tuple[str, ...]
 
 @main.command()
 @click.argument("model")
-@click.option("--framework", "-f", "target", required=True, metavar="FRAMEWORK", help="pytorch, tensorflow, keras, keras/jax, keras/torch or jax.")
+@click.option(
+    "--framework",
+    "-f",
+    "target",
+    required=True,
+    metavar="FRAMEWORK",
+    help="pytorch, tensorflow, keras, keras/jax, keras/torch or jax.",
+)
 @click.option("--mode", default=None, help="How the framework executes; its default mode by default.")
 @click.option("--epochs", type=click.IntRange(min=1), default=None, help="The workload's by default.")
 @click.option("--batch-size", type=int, default=None, help="The workload's by default.")
-@click.option("--out", type=click.Path(path_type=Path), help="Save the trained model as this .onnx file, to be written to any framework.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Save the trained model as this .onnx file, to be written to any framework.",
+)
 @_threads
 @_seed
-def train(model: str, target: str, mode: str | None, epochs: int | None, batch_size: int | None, out: Path | None, threads: int | None, seed: int) -> None:
+def train(
+    model: str,
+    target: str,
+    mode: str | None,
+    epochs: int | None,
+    batch_size: int | None,
+    out: Path | None,
+    threads: int | None,
+    seed: int,
+) -> None:
     """Train MODEL natively in one framework on the workload's data, and keep the weights."""
     from assay.show.files import check_writable
     from assay.show.training import TrainingView
@@ -189,7 +245,16 @@ def train(model: str, target: str, mode: str | None, epochs: int | None, batch_s
         if out.suffix != ".onnx":
             raise DataError(f"cannot save the trained model as {out}: expected a name that ends in .onnx")
     with TrainingView(f"{model} in {target}") as view:
-        trained = run(_load(model, seed), target, mode=mode, epochs=epochs, batch_size=batch_size, threads=threads or 0, seed=seed, on_progress=view)
+        trained = run(
+            _load(model, seed),
+            target,
+            mode=mode,
+            epochs=epochs,
+            batch_size=batch_size,
+            threads=threads or 0,
+            seed=seed,
+            on_progress=view,
+        )
     if out is not None:
         trained.model.to_onnx(out)
     click.echo(trained.describe())
@@ -222,7 +287,11 @@ def frameworks() -> None:
         versions = installed_versions(framework.distributions)
         for target in framework.targets:
             absent = target.missing()
-            status = f"missing {', '.join(absent)}: pip install 'assay[{framework.extra}]'" if absent else ", ".join(f"{k} {v}" for k, v in versions.items())
+            status = (
+                f"missing {', '.join(absent)}: pip install 'assay[{framework.extra}]'"
+                if absent
+                else ", ".join(f"{k} {v}" for k, v in versions.items())
+            )
             click.echo(f"{target.name:<18} {', '.join(target.modes):<22} {status}")
 
 

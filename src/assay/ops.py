@@ -56,19 +56,56 @@ OPERATORS: dict[str, Operator] = {
         name: Operator(Layout.BRIDGE)
         for name in ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2")
     },
-    **{
-        name: _ONE_AXIS
-        for name in ("Softmax", "LogSoftmax", "Split")
-    },
+    **{name: _ONE_AXIS for name in ("Softmax", "LogSoftmax", "Split")},
     "Concat": Operator(Layout.FREE, data=tuple(range(64)), axes_attributes=("axis",)),
     "Slice": Operator(Layout.FREE),
     "Pad": Operator(Layout.FREE),
     **{
         name: _ELEMENTWISE
         for name in (
-            *("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "Where", "Neg", "Abs", "Exp", "Log", "Sqrt", "Reciprocal"),
-            *("Relu", "Gelu", "Swish", "Sigmoid", "Tanh", "Softplus", "LeakyRelu", "Elu", "Selu", "HardSigmoid", "HardSwish"),
-            *("Mish", "Dropout", "Identity", "Cast", "Clip", "Erf", "Sign", "Floor", "Ceil", "Round", "Softsign", "Celu"),
+            *(
+                "Add",
+                "Sub",
+                "Mul",
+                "Div",
+                "Pow",
+                "Max",
+                "Min",
+                "Where",
+                "Neg",
+                "Abs",
+                "Exp",
+                "Log",
+                "Sqrt",
+                "Reciprocal",
+            ),
+            *(
+                "Relu",
+                "Gelu",
+                "Swish",
+                "Sigmoid",
+                "Tanh",
+                "Softplus",
+                "LeakyRelu",
+                "Elu",
+                "Selu",
+                "HardSigmoid",
+                "HardSwish",
+            ),
+            *(
+                "Mish",
+                "Dropout",
+                "Identity",
+                "Cast",
+                "Clip",
+                "Erf",
+                "Sign",
+                "Floor",
+                "Ceil",
+                "Round",
+                "Softsign",
+                "Celu",
+            ),
         )
     },
 }

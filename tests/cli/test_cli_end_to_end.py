@@ -54,7 +54,9 @@ def test_compare_two_frameworks(tmp_path: Path) -> None:
     found = Comparison.from_dict(plain)
     assert [proof.status for proof in found.proofs] == ["equal", "equal"]
     assert {(m.contestant, m.task, m.batch_size) for m in found.measurements if m.status == "ok"} == {
-        (name, task, size) for name in ("pytorch:eager", "jax:jit") for task, size in (("train", 64), ("infer", 1), ("infer", 64))
+        (name, task, size)
+        for name in ("pytorch:eager", "jax:jit")
+        for task, size in (("train", 64), ("infer", 1), ("infer", 64))
     }
     assert all(m.median_s and m.samples_s and m.first_call_s for m in found.measurements)
     assert found.training is not None
@@ -75,8 +77,18 @@ def test_a_written_package_trains_alone(tmp_path: Path) -> None:
     assert {path.name for path in out.iterdir()} == {
         "README.md", "assay.json", "data.safetensors", "model.py", "train.py", "weights.safetensors",
     }  # fmt: skip
-    blocked = "import sys; sys.modules['assay'] = None; sys.argv = ['train.py', '--epochs', '2']; import runpy; runpy.run_path('train.py', run_name='__main__')"
-    ran = subprocess.run([sys.executable, "-c", blocked], cwd=out, env=os.environ | {"PYTHONPATH": str(out)}, capture_output=True, text=True, timeout=300)
+    blocked = (
+        "import sys, runpy; sys.modules['assay'] = None; sys.argv = ['train.py', '--epochs', '2']; "
+        "runpy.run_path('train.py', run_name='__main__')"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", blocked],
+        cwd=out,
+        env=os.environ | {"PYTHONPATH": str(out)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert ran.returncode == 0, ran.stderr
     assert float(ran.stdout.split("accuracy ")[-1].split(",")[0]) > 0.8
 
@@ -93,7 +105,18 @@ def test_a_trained_model_goes_to_another_framework(tmp_path: Path) -> None:
 def test_an_interrupted_comparison_keeps_what_it_has(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     process = subprocess.Popen(
-        [*ASSAY, "compare", "-f", "pytorch,tensorflow", "-m", "default", "--json", str(report), "--keep", str(tmp_path / "run")],
+        [
+            *ASSAY,
+            "compare",
+            "-f",
+            "pytorch,tensorflow",
+            "-m",
+            "default",
+            "--json",
+            str(report),
+            "--keep",
+            str(tmp_path / "run"),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

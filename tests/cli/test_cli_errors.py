@@ -99,7 +99,9 @@ def test_user_code_that_raises(tmp_path: Path) -> None:
     assert "unknown attribute" in run("prove", f"{path}:nit")[1]
 
 
-@pytest.mark.parametrize("statement", ["import assay", "import assay.cli", "from assay.frameworks import frameworks; frameworks()"])
+@pytest.mark.parametrize(
+    "statement", ["import assay", "import assay.cli", "from assay.frameworks import frameworks; frameworks()"]
+)
 def test_no_framework_is_imported(statement: str) -> None:
     heavy = f"import sys; {statement}; print([name for name in {FRAMEWORKS!r} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
@@ -127,9 +129,9 @@ def test_lists() -> None:
 
 
 def test_a_missing_framework_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assay.frameworks.base.Target.missing", lambda self: ("jax",) if self.framework == "jax" else ())
+    monkeypatch.setattr(
+        "assay.frameworks.base.Target.missing", lambda self: ("jax",) if self.framework == "jax" else ()
+    )
     status, output = run("prove", "digits-cnn", "-f", "jax")
     assert status == 2
     assert "pip install 'assay[jax]'" in output
-
-

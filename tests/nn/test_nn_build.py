@@ -26,7 +26,12 @@ def test_workloads_are_valid_onnx(name: str) -> None:
 @pytest.mark.parametrize(
     ("net", "shape", "dtype", "message"),
     [
-        (nn.Sequential(nn.Linear(4, 2), nn.Linear(3, 2)), (4,), "float32", r"1 \(Linear\) expects a last axis of 3, its input has 2"),
+        (
+            nn.Sequential(nn.Linear(4, 2), nn.Linear(3, 2)),
+            (4,),
+            "float32",
+            r"1 \(Linear\) expects a last axis of 3, its input has 2",
+        ),
         (nn.Sequential(nn.Conv2d(3, 8, 3)), (1, 8, 8), "float32", r"0 \(Conv2d\) expects channels: 3, its input has 1"),
         (nn.Sequential(nn.Conv2d(1, 8, 9)), (1, 8, 8), "float32", "kernel reaching over 9 does not fit an axis of 8"),
         (nn.Sequential(nn.Conv2d(1, 8, 3)), (8, 8), "float32", "expects an input with axes"),
@@ -73,7 +78,9 @@ def test_weights_depend_on_seed_and_path_only() -> None:
 
 
 def test_shapes_are_inferred() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ConvTranspose2d(8, 4, 3, stride=2, padding=1, output_padding=1))
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ConvTranspose2d(8, 4, 3, stride=2, padding=1, output_padding=1)
+    )
     assert shape_of(build(net, 3, 12, 12).graph.outputs[0]) == ("batch", 4, 12, 12)
     assert shape_of(build(nn.Sequential(nn.AdaptiveAveragePool2d(3)), 2, 7, 8).graph.outputs[0]) == ("batch", 2, 3, 3)
 

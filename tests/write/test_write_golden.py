@@ -48,7 +48,9 @@ def test_written_code_is_the_reviewed_code(name: str, framework: str, update_gol
             (folder / file).write_text(text, encoding="utf-8")
     assert sorted(path.name for path in folder.iterdir()) == sorted(files)
     for file, text in files.items():
-        assert text == (folder / file).read_text(encoding="utf-8"), f"{folder / file} differs; --update-golden writes it"
+        assert text == (folder / file).read_text(encoding="utf-8"), (
+            f"{folder / file} differs; --update-golden writes it"
+        )
 
 
 def test_written_code_passes_the_linter_and_is_formatted() -> None:

@@ -47,7 +47,13 @@ def test_a_chain_of_steps_is_undone(chain: tuple[tuple[int, ...], tuple[Step, ..
 def test_parts_are_put_together() -> None:
     source = np.arange(24.0).reshape(2, 12)
     maps = [
-        WeightMap(f"part{i}.{half}", "bias", "parameter", ((i, i + 1), (half * 6, half * 6 + 6)), (reshape((1, 6), (6,)), blocks(0, (1, 0, 2))))
+        WeightMap(
+            f"part{i}.{half}",
+            "bias",
+            "parameter",
+            ((i, i + 1), (half * 6, half * 6 + 6)),
+            (reshape((1, 6), (6,)), blocks(0, (1, 0, 2))),
+        )
         for i in range(2)
         for half in range(2)
     ]

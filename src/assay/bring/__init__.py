@@ -41,5 +41,7 @@ def load(reference: Any, *, seed: int = 0) -> Model:
 
         return load_callable(text)
     if Path(text).exists():
-        raise NotFoundError(f"{text} is not a kind of model file that assay reads: expected an .onnx file, or file.py:callable")
+        raise NotFoundError(
+            f"{text} is not a kind of model file that assay reads: expected an .onnx file, or file.py:callable"
+        )
     raise unknown("workload", text, WORKLOADS)

@@ -139,14 +139,25 @@ def _single(model: Model, node: ir.Node) -> Call:
     while inputs and inputs[-1] is None:
         inputs.pop()
     return Call(
-        node.op_type, (node,), tuple(inputs), tuple(node.outputs), scope_of(node), attributes_of(node), weights, constants
+        node.op_type,
+        (node,),
+        tuple(inputs),
+        tuple(node.outputs),
+        scope_of(node),
+        attributes_of(node),
+        weights,
+        constants,
     )
 
 
 def _own_weights(node: ir.Node) -> dict[str, ir.Value]:
     """The weights of a node by role, if every one that is present is an initializer; else none of them."""
     slots = operator(node.op_type).weights
-    present = {role: node.inputs[slot] for slot, role in slots.items() if slot < len(node.inputs) and node.inputs[slot] is not None}
+    present = {
+        role: node.inputs[slot]
+        for slot, role in slots.items()
+        if slot < len(node.inputs) and node.inputs[slot] is not None
+    }
     if any(value is None or not value.is_initializer() for value in present.values()):
         return {}
     return {role: value for role, value in present.items() if value is not None}
@@ -155,7 +166,13 @@ def _own_weights(node: ir.Node) -> dict[str, ir.Value]:
 def _linear(model: Model, node: ir.Node) -> Call:
     """MatMul by a weight, with the Add of a bias that follows: y = x · weight + bias."""
     data, weight = node.inputs
-    if data is None or weight is None or not weight.is_initializer() or data.is_initializer() or len(shape_of(weight)) != 2:
+    if (
+        data is None
+        or weight is None
+        or not weight.is_initializer()
+        or data.is_initializer()
+        or len(shape_of(weight)) != 2
+    ):
         return _single(model, node)
     weights, nodes, output = {"weight": weight}, [node], node.outputs[0]
     uses = list(output.uses())
@@ -180,7 +197,13 @@ def _gemm(model: Model, node: ir.Node) -> Call:
         return call
     weights = {"weight": weight} | ({"bias": bias} if bias is not None else {})
     return Call(
-        "Linear", (node,), (data,), tuple(node.outputs), scope_of(node), {"transB": call.attributes.get("transB", 0)}, weights
+        "Linear",
+        (node,),
+        (data,),
+        tuple(node.outputs),
+        scope_of(node),
+        {"transB": call.attributes.get("transB", 0)},
+        weights,
     )
 
 
@@ -230,7 +253,9 @@ def _recurrent(model: Model, node: ir.Node) -> Call:
     attributes["single_bias"] = single_bias
     inputs = tuple(node.inputs[:1]) + tuple(node.inputs[4:])
     kind = "RecurrentLSTM" if node.op_type == "LSTM" else "RecurrentGRU"
-    used = [value if value is not None and (list(value.uses()) or value.is_graph_output()) else None for value in outputs]
+    used = [
+        value if value is not None and (list(value.uses()) or value.is_graph_output()) else None for value in outputs
+    ]
     return Call(kind, tuple(nodes), inputs, tuple(used), scope_of(node), attributes, weights)
 
 
@@ -263,8 +288,21 @@ def _prelu(model: Model, node: ir.Node) -> Call:
     slope = node.inputs[1]
     producer = slope.producer() if slope is not None else None
     call = _single(model, node)
-    if producer is not None and producer.op_type == "Reshape" and producer.inputs[0] is not None and producer.inputs[0].is_initializer():
-        return Call("PRelu", (producer, node), node.inputs[:1], tuple(node.outputs), call.scope, {}, {"weight": producer.inputs[0]})
+    if (
+        producer is not None
+        and producer.op_type == "Reshape"
+        and producer.inputs[0] is not None
+        and producer.inputs[0].is_initializer()
+    ):
+        return Call(
+            "PRelu",
+            (producer, node),
+            node.inputs[:1],
+            tuple(node.outputs),
+            call.scope,
+            {},
+            {"weight": producer.inputs[0]},
+        )
     return call
 
 

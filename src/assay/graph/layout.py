@@ -94,7 +94,10 @@ def _layout(node: ir.Node) -> Layout:
         return Layout.FIXED
     if node.op_type == "Flatten" and not _feeds_linear(node):
         return Layout.FIXED
-    if node.op_type in ("Slice", "Pad") and len([v for v in node.inputs if v is not None and constant_of(v) is None]) > 1:
+    if (
+        node.op_type in ("Slice", "Pad")
+        and len([v for v in node.inputs if v is not None and constant_of(v) is None]) > 1
+    ):
         return Layout.FIXED
     return kind
 
@@ -122,7 +125,9 @@ def _is_parameter(value: ir.Value | None) -> bool:
 
 def _data_inputs(node: ir.Node) -> list[ir.Value]:
     """The inputs whose layout matters: computed values of three or more axes (weights are stored as needed)."""
-    slots = operator(node.op_type).data if operator(node.op_type).layout is not Layout.FIXED else range(len(node.inputs))
+    slots = (
+        operator(node.op_type).data if operator(node.op_type).layout is not Layout.FIXED else range(len(node.inputs))
+    )
     found = []
     for slot in slots:
         value = node.inputs[slot] if slot < len(node.inputs) else None
@@ -170,13 +175,21 @@ def _apply(model: Model, node: ir.Node, last_in: bool, last_out: bool) -> None:
             output.meta[ORDER] = channels_last_order(len(shape_of(output)))
     if node.op_type == "Flatten" and last_in and len(shape_of(node.inputs[0])) >= 3:  # type: ignore[arg-type]
         node.outputs[0].meta[FLATTENED] = shape_of(node.inputs[0])[1:]  # type: ignore[arg-type]
-    elif node.op_type in ("Dropout", "Relu", "Identity") and node.inputs[0] is not None and FLATTENED in node.inputs[0].meta:
+    elif (
+        node.op_type in ("Dropout", "Relu", "Identity")
+        and node.inputs[0] is not None
+        and FLATTENED in node.inputs[0].meta
+    ):
         node.outputs[0].meta[FLATTENED] = node.inputs[0].meta[FLATTENED]
 
 
 def _reordered(model: Model, value: ir.Value, wanted: tuple[int, ...], before: ir.Node) -> ir.Value:
     for user, _ in value.uses():  # one reordering serves every user that needs it
-        if user.op_type == "Identity" and user.outputs[0].meta.get(ORDER) == wanted and user.metadata_props.get("assay.reorder"):
+        if (
+            user.op_type == "Identity"
+            and user.outputs[0].meta.get(ORDER) == wanted
+            and user.metadata_props.get("assay.reorder")
+        ):
             return user.outputs[0]
     node = _reordering(value, _scope_before(model, before))
     node.outputs[0].meta[ORDER] = wanted

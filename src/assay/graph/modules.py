@@ -50,7 +50,8 @@ class Frame:
             value
             for call in calls
             for value in call.outputs
-            if value is not None and (value.is_graph_output() or any(id(user) not in inside for user, _ in value.uses()))
+            if value is not None
+            and (value.is_graph_output() or any(id(user) not in inside for user, _ in value.uses()))
         ]
 
 
@@ -86,5 +87,9 @@ def tree_of(model: Model, calls: list[Call]) -> Frame:
 def _root_info(model: Model) -> ModuleInfo:
     """The root's class; a bare container is named after the model."""
     info = model.modules.get("", ModuleInfo("Model"))
-    name = class_name(model.name) if info.class_name in ("Sequential", "ModuleList", "Module", "Model") else info.class_name
+    name = (
+        class_name(model.name)
+        if info.class_name in ("Sequential", "ModuleList", "Module", "Model")
+        else info.class_name
+    )
     return ModuleInfo(name, info.arguments)

@@ -24,7 +24,16 @@ def identifier(name: str, fallback: str = "value") -> str:
 def class_name(name: str) -> str:
     """`mnist-cnn` → `MnistCNN`: words joined, well-known abbreviations in capitals."""
     words = re.split(r"[^0-9A-Za-z]+", name)
-    known = {"cnn": "CNN", "rnn": "RNN", "lm": "LM", "mlp": "MLP", "lstm": "LSTM", "gru": "GRU", "vit": "ViT", "gpt": "GPT"}
+    known = {
+        "cnn": "CNN",
+        "rnn": "RNN",
+        "lm": "LM",
+        "mlp": "MLP",
+        "lstm": "LSTM",
+        "gru": "GRU",
+        "vit": "ViT",
+        "gpt": "GPT",
+    }
     joined = "".join(known.get(word.lower(), word[:1].upper() + word[1:]) for word in words if word)
     text = identifier(joined, "Model")
     return text[:1].upper() + text[1:]

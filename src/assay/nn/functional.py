@@ -128,7 +128,9 @@ def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 def _product(sizes: Sequence[Dim]) -> int:
     if symbolic := [size for size in sizes if isinstance(size, str)]:
-        raise ShapeError(f"{tracer().where}: the axis {symbolic[0]!r} has no fixed size; keep it with 0 in the new shape")
+        raise ShapeError(
+            f"{tracer().where}: the axis {symbolic[0]!r} has no fixed size; keep it with 0 in the new shape"
+        )
     return prod(int(size) for size in sizes)
 
 
@@ -166,7 +168,9 @@ def concat(tensors: Sequence[Tensor], axis: int = -1) -> Tensor:
         if other.rank != first.rank or any(
             a != b for index, (a, b) in enumerate(zip(first.shape, other.shape, strict=True)) if index != place
         ):
-            raise ShapeError(f"{tracer().where}: cannot concatenate {[item.shape for item in tensors]} along axis {axis}")
+            raise ShapeError(
+                f"{tracer().where}: cannot concatenate {[item.shape for item in tensors]} along axis {axis}"
+            )
     size = _product([item.shape[place] for item in tensors[:1]]) + sum(int(item.shape[place]) for item in tensors[1:])
     return tracer().node("Concat", list(tensors), (*first.shape[:place], size, *first.shape[place + 1 :]), axis=place)
 

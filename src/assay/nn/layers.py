@@ -57,11 +57,21 @@ class _Convolution(Module):
     rank: int
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: Size, stride: Size, padding: Size, dilation: Size, groups: int, bias: bool
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size,
+        padding: Size,
+        dilation: Size,
+        groups: int,
+        bias: bool,
     ) -> None:
         name = type(self).__name__
         if in_channels % groups or out_channels % groups:
-            raise ModelError(f"{name}: {groups} groups do not divide {in_channels} input and {out_channels} output channels")
+            raise ModelError(
+                f"{name}: {groups} groups do not divide {in_channels} input and {out_channels} output channels"
+            )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = _sizes(kernel_size, self.rank, f"{name}: kernel_size")
         self.stride = _sizes(stride, self.rank, f"{name}: stride")
@@ -83,7 +93,9 @@ class _Convolution(Module):
         return result
 
     def forward(self, x: Tensor) -> Tensor:
-        require_rank(x, self.rank + 2, "(batch, channels, length)" if self.rank == 1 else "(batch, channels, height, width)")
+        require_rank(
+            x, self.rank + 2, "(batch, channels, length)" if self.rank == 1 else "(batch, channels, height, width)"
+        )
         require_size(x.shape[1], self.in_channels, "channels:")
         spatial = tuple(self._size(size, axis) for axis, size in enumerate(x.shape[2:]))
         return tracer().node(
@@ -134,7 +146,9 @@ class Conv1d(Conv2d):
 
 
 class ConvTranspose2d(_Convolution):
-    """The transpose (the gradient) of a convolution over (height, width). weight: (in_channels, out_channels / groups, kernel height, kernel width).
+    """The transpose (the gradient) of a convolution over (height, width).
+
+    weight: (in_channels, out_channels / groups, kernel height, kernel width).
 
     Output size: (size − 1)·stride − 2·padding + dilation·(kernel − 1) + output_padding + 1.
     """

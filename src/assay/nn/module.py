@@ -99,7 +99,8 @@ class Module:
         current = tracer()
         if self._path is None:
             raise ModelError(
-                f"a {type(self).__name__} is called that no module owns: assign it to an attribute in __init__, or put it in an nn.ModuleList"
+                f"a {type(self).__name__} is called that no module owns: "
+                "assign it to an attribute in __init__ or put it in an nn.ModuleList"
             )
         names = [name for name in inspect.signature(self.forward).parameters]
         with current.call(self._path, self.class_name, names):
@@ -110,7 +111,9 @@ class Module:
         if isinstance(found, Parameter):
             current = tracer()
             if id(found) not in current.parameters:
-                raise ModelError(f"{type(self).__name__}.{name} belongs to a module that is not part of the model being built")
+                raise ModelError(
+                    f"{type(self).__name__}.{name} belongs to a module that is not part of the model being built"
+                )
             return current.parameters[id(found)]
         return found
 

@@ -22,9 +22,13 @@ class _Pool(Module):
         self.padding = _sizes(padding, self.rank, f"{name}: padding")
 
     def forward(self, x: Tensor) -> Tensor:
-        require_rank(x, self.rank + 2, "(batch, channels, length)" if self.rank == 1 else "(batch, channels, height, width)")
+        require_rank(
+            x, self.rank + 2, "(batch, channels, length)" if self.rank == 1 else "(batch, channels, height, width)"
+        )
         spatial = []
-        for size, kernel, stride, padding in zip(_fixed(x.shape[2:]), self.kernel_size, self.stride, self.padding, strict=True):
+        for size, kernel, stride, padding in zip(
+            _fixed(x.shape[2:]), self.kernel_size, self.stride, self.padding, strict=True
+        ):
             spatial.append((size + 2 * padding - kernel) // stride + 1)
             if spatial[-1] < 1:
                 raise ShapeError(f"{tracer().where}: a window of {kernel} does not fit an axis of {size}")
@@ -91,7 +95,9 @@ class _AdaptivePool(Module):
         self.output_size = _sizes(output_size, self.rank, f"{type(self).__name__}: output_size")
 
     def forward(self, x: Tensor) -> Tensor:
-        require_rank(x, self.rank + 2, "(batch, channels, length)" if self.rank == 1 else "(batch, channels, height, width)")
+        require_rank(
+            x, self.rank + 2, "(batch, channels, length)" if self.rank == 1 else "(batch, channels, height, width)"
+        )
         sizes = _fixed(x.shape[2:])
         if all(size % wanted == 0 for size, wanted in zip(sizes, self.output_size, strict=True)):
             window = [size // wanted for size, wanted in zip(sizes, self.output_size, strict=True)]

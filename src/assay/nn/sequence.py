@@ -126,7 +126,9 @@ class MultiHeadAttention(Module):
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
         require_rank(x, 3, "(batch, steps, features)")
         if self.cross != (memory is not None):
-            raise ModelError(f"{tracer().where}: cross={self.cross} needs {'x and memory' if self.cross else 'x alone'}")
+            raise ModelError(
+                f"{tracer().where}: cross={self.cross} needs {'x and memory' if self.cross else 'x alone'}"
+            )
         if memory is not None:
             query = self.query(x)
             key, value = functional.split(self.key_value(memory), 2)

@@ -113,12 +113,19 @@ class Tracer:
         self.counter[stem] = number + 1
         return f"{stem}_{number}"
 
-    def node(self, op_type: str, inputs: Sequence[Tensor | None], shape: Shape, dtype: str | None = None, **attributes: Any) -> Tensor:
+    def node(
+        self, op_type: str, inputs: Sequence[Tensor | None], shape: Shape, dtype: str | None = None, **attributes: Any
+    ) -> Tensor:
         """Adds a node with one output of this shape; the type is the first input's unless given."""
         return self.node_with_outputs(op_type, inputs, [shape], dtype, **attributes)[0]
 
     def node_with_outputs(
-        self, op_type: str, inputs: Sequence[Tensor | None], shapes: Sequence[Shape], dtype: str | None = None, **attributes: Any
+        self,
+        op_type: str,
+        inputs: Sequence[Tensor | None],
+        shapes: Sequence[Shape],
+        dtype: str | None = None,
+        **attributes: Any,
     ) -> tuple[Tensor, ...]:
         """Adds a node; one output for each shape."""
         kind = dtype or next(item.dtype for item in inputs if item is not None)

@@ -29,7 +29,13 @@ Run = Callable[[Contestant, Path, Path], list[np.ndarray]]
 
 
 def bisect(
-    model: Model, contestant: Contestant, package: Package, evidence: Evidence, folder: Path, proof: Proof, run: Run | None = None
+    model: Model,
+    contestant: Contestant,
+    package: Package,
+    evidence: Evidence,
+    folder: Path,
+    proof: Proof,
+    run: Run | None = None,
 ) -> Divergence | None:
     """Where a contestant that is different diverges first, or None if that cannot be found out.
 

@@ -101,14 +101,22 @@ class Judge:
         wrong = [item for item in checks if item.status == "different"]
         reason = _sentence(wrong[0]) if wrong else None
         return Proof(
-            contestant.name, "different" if wrong else "equal", reason, tuple(checks), allowances=tuple(map(str, allowed))
+            contestant.name,
+            "different" if wrong else "equal",
+            reason,
+            tuple(checks),
+            allowances=tuple(map(str, allowed)),
         )
 
     def _kinds(self) -> set[str]:
         kinds = {call.kind for call in calls_of(self.model)}
         if self.model.training is not None:
             optimizer = self.model.training.optimizer
-            kinds |= {type(optimizer).__name__, type(optimizer.schedule).__name__, type(self.model.training.loss).__name__}
+            kinds |= {
+                type(optimizer).__name__,
+                type(optimizer.schedule).__name__,
+                type(self.model.training.loss).__name__,
+            }
             kinds |= {"clip"} if optimizer.clip is not None else set()
         return kinds
 
@@ -118,7 +126,10 @@ class Judge:
             return Check("outputs", "different", len(results.outputs), reason=reason)
         names = [value.name or str(index) for index, value in enumerate(self.model.graph.outputs)]
         return _check(
-            "outputs", dict(zip(names, results.outputs, strict=True)), dict(zip(names, self.truth, strict=True)), tolerance.OUTPUTS + slack
+            "outputs",
+            dict(zip(names, results.outputs, strict=True)),
+            dict(zip(names, self.truth, strict=True)),
+            tolerance.OUTPUTS + slack,
         )
 
     def _training(self, results: Results, reference: Results, slack: float) -> list[Check]:
@@ -186,7 +197,10 @@ def _check(name: str, actual: Arrays, expected: Arrays, limit: float, scaled_apa
         return Check(name, "different", len(actual), missing[0], reason=f"{missing[0]} {side}")
     if not expected:
         return Check(name, "equal", 0)
-    largest = max((float(np.abs(array).max(initial=0.0)) for key, array in expected.items() if key not in scaled_apart), default=0.0)
+    largest = max(
+        (float(np.abs(array).max(initial=0.0)) for key, array in expected.items() if key not in scaled_apart),
+        default=0.0,
+    )
     if not math.isfinite(largest):
         largest = 0.0
     errors = {

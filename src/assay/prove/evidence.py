@@ -80,7 +80,10 @@ def _entries(model: Model, name: str | None) -> int:
     rows = [
         int(shape_of(node.inputs[0])[0])
         for node in model.graph
-        if node.op_type == "Gather" and node.inputs[1] is not None and node.inputs[1].name == name and node.inputs[0] is not None
+        if node.op_type == "Gather"
+        and node.inputs[1] is not None
+        and node.inputs[1].name == name
+        and node.inputs[0] is not None
         and isinstance(shape_of(node.inputs[0])[0], int)
     ]
     return min(rows, default=2)

@@ -69,7 +69,8 @@ def evaluate(model: Model, inputs: Mapping[str, np.ndarray], wanted: Iterable[st
     evaluator = ReferenceEvaluator(ir.to_proto(double), new_ops=[Gelu, HardSwish])
     _restore_attributes(evaluator)
     given = {
-        name: array.astype(np.float64) if np.issubdtype(array.dtype, np.floating) else array for name, array in inputs.items()
+        name: array.astype(np.float64) if np.issubdtype(array.dtype, np.floating) else array
+        for name, array in inputs.items()
     }
     results: list[np.ndarray] = evaluator.run(None, given)
     return results

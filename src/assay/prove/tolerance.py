@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
-
 # Relative to the largest element of a tensor. Two programs that mean the same agree to a few units of the last place,
 # grown by the length of their sums; two that differ in meaning differ in the first digits.
 OUTPUTS = 1e-10
@@ -50,9 +49,7 @@ def allowances(framework: str) -> tuple[Allowance, ...]:
 def applying(framework: str, backend: str | None, kinds: Iterable[str]) -> tuple[Allowance, ...]:
     """The allowances that a model with these kinds of call needs."""
     present = set(kinds)
-    return tuple(
-        item for item in allowances(framework) if item.operator in present and item.backend in (None, backend)
-    )
+    return tuple(item for item in allowances(framework) if item.operator in present and item.backend in (None, backend))
 
 
 __all__ = ["GRADIENTS", "OUTPUTS", "SMALLEST_SCALE", "STEPS", "Allowance", "allowances", "applying"]

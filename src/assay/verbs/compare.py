@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assay.errors import DataError
 from assay.measure import QUICK, Effort, Entry, Plan, Record, Task, measure
@@ -161,7 +161,9 @@ def _batch_size(model: Model, dataset: Dataset, options: Options) -> int:
     batch = options.batch_size if options.batch_size is not None else model.training.batch_size
     smallest = min(len(dataset.train), len(dataset.test))
     if not 1 <= batch <= smallest:
-        raise DataError(f"a batch size of {batch} does not fit {model.name}: expected 1 to {smallest}, the size of its smaller split")
+        raise DataError(
+            f"a batch size of {batch} does not fit {model.name}: expected 1 to {smallest}, the size of its smaller split"
+        )
     return batch
 
 
@@ -192,5 +194,3 @@ def _run_folder(keep: Path | None) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-

@@ -14,8 +14,8 @@ import numpy as np
 from assay import __version__
 from assay.frameworks import find, frameworks, installed_versions
 from assay.frameworks import target as find_target
-from assay.judge import judge
 from assay.judge import Verdict as Judged
+from assay.judge import judge
 from assay.measure import Record
 from assay.measure.record import Measurement as Measured
 from assay.model import Model, shape_of
@@ -83,7 +83,15 @@ def proof_facts(proof: Proof) -> facts.Proof:
         facts.Worst(worst.check, worst.tensor, worst.error) if worst is not None else None,
         proof.reason,
         tuple(
-            facts.Check(item.check, cast("facts.ProofStatus", item.status), item.tensors, item.tensor, item.error, item.tolerance, item.reason)
+            facts.Check(
+                item.check,
+                cast("facts.ProofStatus", item.status),
+                item.tensors,
+                item.tensor,
+                item.error,
+                item.tolerance,
+                item.reason,
+            )
             for item in proof.checks
         ),
         facts.Divergence(**vars(proof.divergence)) if proof.divergence is not None else None,
@@ -177,7 +185,9 @@ def _environment(record: Record | None) -> facts.Environment:
 def _workload(found: Findings) -> facts.Workload:
     model, training = found.model, found.model.training
     assert training is not None
-    parameters = sum(int(np.prod(value.const_value.shape.numpy())) for value in model.parameters() if value.const_value is not None)
+    parameters = sum(
+        int(np.prod(value.const_value.shape.numpy())) for value in model.parameters() if value.const_value is not None
+    )
     targets = found.dataset.train.targets
     inputs = tuple(facts.TensorShape(v.name or "", shape_of(v), str(v.dtype).lower()) for v in model.graph.inputs)
     return facts.Workload(
@@ -200,7 +210,10 @@ def _workload(found: Findings) -> facts.Workload:
 
 def _words(name: str) -> str:
     """`CrossEntropy` → `Cross-Entropy`."""
-    return "".join(f"-{letter}" if letter.isupper() and place and not name[place - 1].isupper() else letter for place, letter in enumerate(name))
+    return "".join(
+        f"-{letter}" if letter.isupper() and place and not name[place - 1].isupper() else letter
+        for place, letter in enumerate(name)
+    )
 
 
 def describe_optimizer(optimizer: Optimizer) -> str:
@@ -224,7 +237,11 @@ def _cold_starts(record: Record | None) -> tuple[facts.ColdStart, ...]:
     for cold in record.colds:
         if cold.process:
             continue
-        first = {(item.task, item.batch_size): item for item in record.first_calls if item.contestant == cold.contestant and not item.process}
+        first = {
+            (item.task, item.batch_size): item
+            for item in record.first_calls
+            if item.contestant == cold.contestant and not item.process
+        }
         train = next((item.wall_s[0] for (task, _), item in first.items() if task == "train"), None)
         infer = next((item.wall_s[0] for (task, _), item in first.items() if task == "infer"), None)
         beside = cold.beside or any(item.beside for item in first.values())
@@ -247,7 +264,9 @@ def verdict_facts(judged: Judged) -> facts.Verdict:
             task=cast("facts.Task", item.task),
             batch_size=item.batch_size,
             ranking=tuple(
-                facts.Standing(s.contestant, s.median_s, s.ratio, s.ratio_interval, cast("facts.Relation", _dashed(s.relation)))
+                facts.Standing(
+                    s.contestant, s.median_s, s.ratio, s.ratio_interval, cast("facts.Relation", _dashed(s.relation))
+                )
                 for s in item.ranking
             ),
             winner=item.winner,

@@ -40,7 +40,12 @@ def prove(
         entries = [item for item in field.contestants if item.target not in refused]
         if entries:
             proving = prover.proving()
-            plan = Plan(tuple(Entry(item, proving.folders[item.target]) for item in entries), folder / "run", proving=proving, seed=seed)
+            plan = Plan(
+                tuple(Entry(item, proving.folders[item.target]) for item in entries),
+                folder / "run",
+                proving=proving,
+                seed=seed,
+            )
 
             def tell(event: measuring.Event) -> None:
                 if isinstance(event, measuring.StateChanged):
@@ -54,5 +59,6 @@ def prove(
                 prover.explain()
     interrupted = "interrupted before its proof"
     return tuple(
-        proof_facts(prover.proofs.get(item.name) or Proof(item.name, "not-run", interrupted)) for item in field.contestants
+        proof_facts(prover.proofs.get(item.name) or Proof(item.name, "not-run", interrupted))
+        for item in field.contestants
     )

@@ -78,7 +78,9 @@ class Prover:
 
     @cached_property
     def judge(self) -> Judge:
-        inputs = {value.name or "": array for value, array in zip(self.model.graph.inputs, self.evidence.inputs, strict=True)}
+        inputs = {
+            value.name or "": array for value, array in zip(self.model.graph.inputs, self.evidence.inputs, strict=True)
+        }
         truth = tuple(evaluate(self.disturbed, inputs))
         return Judge(self.disturbed, truth, self.model.training is not None)
 
@@ -93,7 +95,9 @@ class Prover:
     def _constants(self) -> dict[str, object]:
         """The dyadic values of those constants that the written training code has."""
         texts = [package.files.get("train.py", "") for package in self.packages.values()]
-        return {name: value for name, value in DYADIC.items() if all(re.search(rf"(?m)^{name}\b", text) for text in texts)}
+        return {
+            name: value for name, value in DYADIC.items() if all(re.search(rf"(?m)^{name}\b", text) for text in texts)
+        }
 
     def __call__(self, contestant: Contestant, result: ProofResult) -> str | None:
         """The callback that `measure` asks: None for equal, else the reason in one line."""
@@ -115,6 +119,8 @@ class Prover:
             proof = self.proofs.get(contestant.name)
             if proof is None or proof.status != "different" or time.monotonic() > deadline:
                 continue
-            divergence = bisect(self.disturbed, contestant, self.packages[contestant.target], self.evidence, self.folder, proof)
+            divergence = bisect(
+                self.disturbed, contestant, self.packages[contestant.target], self.evidence, self.folder, proof
+            )
             if divergence is not None:
                 self.keep(replace(proof, divergence=divergence))

@@ -76,7 +76,9 @@ def train(
     dataset, training = workload.data(), model.training
     batch = batch_size or training.batch_size
     if not 1 <= batch <= len(dataset.train):
-        raise DataError(f"a batch size of {batch} does not fit: expected 1 to {len(dataset.train)}, the training examples")
+        raise DataError(
+            f"a batch size of {batch} does not fit: expected 1 to {len(dataset.train)}, the training examples"
+        )
     steps = (epochs or training.epochs) * (len(dataset.train) // batch)
     package = model.write(chosen.name)
     with tempfile.TemporaryDirectory(prefix="assay-") as temporary:
@@ -96,5 +98,13 @@ def train(
     score = metric.compute(outputs, dataset.test.targets)
     reached = score >= workload.goal if metric.higher_is_better else score <= workload.goal
     return TrainedModel(
-        package.model_with(native), entry.name, result.losses, training.metric, score, workload.goal, reached, result.seconds, result.stopped
+        package.model_with(native),
+        entry.name,
+        result.losses,
+        training.metric,
+        score,
+        workload.goal,
+        reached,
+        result.seconds,
+        result.stopped,
     )

@@ -49,7 +49,9 @@ def _prove(model: Model, target: str) -> tuple[str, tuple[facts.Proof, ...]]:
 
 def _proof_line(proof: facts.Proof) -> str:
     checks = "; ".join(
-        f"{item.check} {item.error:.1e}" if item.error is not None else item.check for item in proof.checks if item.tensors
+        f"{item.check} {item.error:.1e}" if item.error is not None else item.check
+        for item in proof.checks
+        if item.tensors
     )
     return f"{proof.contestant}: {proof.status} ({checks})"
 

@@ -104,7 +104,9 @@ class TransformerBlock(nn.Module):
 class TopicsLM(nn.Module):
     """A small transformer that predicts the next character."""
 
-    def __init__(self, vocabulary: int = 96, steps: int = 64, features: int = 128, heads: int = 4, layers: int = 4) -> None:
+    def __init__(
+        self, vocabulary: int = 96, steps: int = 64, features: int = 128, heads: int = 4, layers: int = 4
+    ) -> None:
         self.embedding = nn.Embedding(vocabulary, features)
         self.position = nn.Parameter((steps, features), nn.normal(0.02))
         self.blocks = nn.Sequential(*[TransformerBlock(features, heads, 0.1) for _ in range(layers)])

@@ -43,6 +43,7 @@ from assay.write.weights import Step, reshape, transpose
 if TYPE_CHECKING:
     from assay.write.style import Style
 
+
 class Builder:
     """What a rule writes into: one module's body in the making."""
 
@@ -84,7 +85,9 @@ class Builder:
         wanted = [targets] if isinstance(targets, (ir.Value, Temporary)) else list(targets)
         nodes = self._call.nodes if self._call else ()
         call = self._call
-        heavy = call is not None and call.kind in HEAVY and any(item is made for item in wanted for made in call.outputs)
+        heavy = (
+            call is not None and call.kind in HEAVY and any(item is made for item in wanted for made in call.outputs)
+        )
         self.body.statements.append(Statement(wanted, text, nodes, precedence, light, heavy=heavy))
         if self._element is not None and module is not None:
             self._element.append(TextConstruct(module))
@@ -93,14 +96,18 @@ class Builder:
         """A value of written code only, with a suggestion for its name."""
         return Temporary(hint, shape)
 
-    def layer(self, callee: str, arguments: Sequence[Argument], weights: Sequence[NativeWeight] = (), hint: str | None = None) -> str:
+    def layer(
+        self, callee: str, arguments: Sequence[Argument], weights: Sequence[NativeWeight] = (), hint: str | None = None
+    ) -> str:
         """Adds a layer to the constructor and returns how the forward method refers to it: `self.conv1`."""
         construct = LayerConstruct(callee, [(argument, self._argument(argument)) for argument in arguments])
         if self._element is not None:
             self._element.append(construct)
             self.body.weights.extend(((), weight) for weight in weights)
             return "element"
-        name = self._new_attribute(hint or self._attribute_hint or self._weight_stem(weights) or callee.rpartition(".")[2].lower())
+        name = self._new_attribute(
+            hint or self._attribute_hint or self._weight_stem(weights) or callee.rpartition(".")[2].lower()
+        )
         self.body.attributes[name] = construct
         self.body.weights.extend(((name,), weight) for weight in weights)
         return f"self.{name}"
@@ -177,9 +184,12 @@ class Builder:
         if frame.class_name != "Sequential" or not frame.items:
             return False
         chain = all(isinstance(item, Frame) and len(item.inputs()) == len(item.outputs()) == 1 for item in frame.items)
-        if not chain or any(
-            first.outputs()[0] is not second.inputs()[0]  # type: ignore[union-attr]
-            for first, second in zip(frame.items, frame.items[1:], strict=False)
+        if (
+            not chain
+            or any(
+                first.outputs()[0] is not second.inputs()[0]  # type: ignore[union-attr]
+                for first, second in zip(frame.items, frame.items[1:], strict=False)
+            )
         ):
             return False
         return self.style.can_hold([self._kind_of(item) for item in frame.items if isinstance(item, Frame)])
@@ -188,7 +198,11 @@ class Builder:
         """`function` for a call without an object form, `object` for one with, `layer` for a layer, `module` for a class."""
         call = _single_call(frame)
         if call is None:
-            return "module+training" if any(self.style.differs_in_training(item.kind) for item in frame.calls()) else "module"
+            return (
+                "module+training"
+                if any(self.style.differs_in_training(item.kind) for item in frame.calls())
+                else "module"
+            )
         if call.kind in self.table.rows:
             return "object" if self.table.rows[call.kind].module else "function"
         if self.style.is_layer(call):
@@ -263,7 +277,9 @@ class Builder:
         self.body.attributes = attributes
         places = {name: number for number, name in enumerate(names)}
         self.body.weights = [
-            ((listed, Index(places[str(path[0])], False), *path[1:]), weight) if path and path[0] in places else (path, weight)
+            ((listed, Index(places[str(path[0])], False), *path[1:]), weight)
+            if path and path[0] in places
+            else (path, weight)
             for path, weight in self.body.weights
         ]
         positions = [self._calls_to(name) for name in names]
@@ -286,7 +302,11 @@ class Builder:
         shapes = set()
         for number, place in enumerate(places):
             statement = self.body.statements[place]
-            operands = [self.body.values[int(found.group(2))] for found in TOKEN.finditer(statement.text) if found.group(1) == "v"]
+            operands = [
+                self.body.values[int(found.group(2))]
+                for found in TOKEN.finditer(statement.text)
+                if found.group(1) == "v"
+            ]
             if len(operands) != 1 or len(statement.targets) != 1:
                 return False
             if number and operands[0] is not self.body.statements[places[number - 1]].targets[0]:
@@ -339,7 +359,6 @@ class Builder:
             self.body.weights.append(((name,), replace(weight, leaf="")))  # the attribute is the parameter
             self._parameters[id(value)] = name
         return self.style.parameter_reference(self._parameters[id(value)])
-
 
     def _stored_steps(self, shape: tuple[int, ...]) -> tuple[Step, ...]:
         """How an array that meets channels-last data must be reordered to meet it."""

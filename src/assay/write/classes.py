@@ -55,7 +55,11 @@ def classes_of(root: Body, reserved: Iterable[str] = ()) -> list[WrittenClass]:
             taken = [*reserved, *(other.name for other in found.values())]
             name = unique(key[0], taken).replace("_", "") if key[0] in taken else key[0]
             written = WrittenClass(
-                name, [member[0] for member in members], members[0][1], members[0][2], [member[2] for member in members[1:]]
+                name,
+                [member[0] for member in members],
+                members[0][1],
+                members[0][2],
+                [member[2] for member in members[1:]],
             )
             _parametrise(written)
             found[key] = written
@@ -111,7 +115,9 @@ def _parametrise(written: WrittenClass) -> None:
             series.setdefault(values, []).append(place)
     for places in series.values():
         hints = [written.template.literals[place].hint for place in places]
-        name = unique(identifier(_common_name(hints)), [parameter.name for parameter in written.parameters] + written.arguments)
+        name = unique(
+            identifier(_common_name(hints)), [parameter.name for parameter in written.parameters] + written.arguments
+        )
         kinds = dict.fromkeys(_type_name(body.literals[places[0]].value) for body in written.bodies)
         written.parameters.append(Parameter(name, " | ".join(kinds)))
         for place in places:

@@ -43,7 +43,11 @@ def forward_lines(body: Body) -> tuple[list[str], list[Line]]:
 
 def _gives(statement: Statement, outputs: list[Value]) -> bool:
     wanted = [value for value in statement.targets if value is not None]
-    return len(wanted) == len(outputs) and all(a is b for a, b in zip(wanted, outputs, strict=True)) and len(wanted) == len(statement.targets)
+    return (
+        len(wanted) == len(outputs)
+        and all(a is b for a, b in zip(wanted, outputs, strict=True))
+        and len(wanted) == len(statement.targets)
+    )
 
 
 def _shown(statement: Statement) -> Value | None:
@@ -130,7 +134,10 @@ class _Names:
         """The source's own names where they are known; else the graph input's, a hint, or x, y, z …"""
         wanted = [identifier(name) for name in self.body.arguments]
         if len(wanted) != len(self.body.inputs):
-            wanted = [self._hint(value) or (_GENERIC[place] if place < len(_GENERIC) else f"x{place}") for place, value in enumerate(self.body.inputs)]
+            wanted = [
+                self._hint(value) or (_GENERIC[place] if place < len(_GENERIC) else f"x{place}")
+                for place, value in enumerate(self.body.inputs)
+            ]
         found: list[str] = []
         for name in wanted:
             found.append(unique(name, found))
@@ -151,7 +158,8 @@ class _Names:
     def render(self, text: str) -> str:
         """Value tokens replaced by variables; literal tokens stay."""
         return TOKEN.sub(
-            lambda found: self.of(self.body.values[int(found.group(2))]) if found.group(1) == "v" else found.group(0), text
+            lambda found: self.of(self.body.values[int(found.group(2))]) if found.group(1) == "v" else found.group(0),
+            text,
         )
 
     def lines(self, place: int, statement: Statement) -> list[Line]:
@@ -166,9 +174,7 @@ class _Names:
             return [Line(text, shown, statement.nodes)]
         start = before[id(operands[0])]
         lines = [] if start == targets[0] else [Line(f"{targets[0]} = {start}", None, ())]
-        right = TOKEN.sub(
-            lambda found: targets[0] if found.group(1) == "v" else found.group(0), statement.text
-        )
+        right = TOKEN.sub(lambda found: targets[0] if found.group(1) == "v" else found.group(0), statement.text)
         return [*lines, Line(statement.loop, None, ()), Line(f"{targets[0]} = {right}", shown, statement.nodes, 1)]
 
     def _name(self, place: int, value: Value | None, operands: list[Value], right: str) -> str:

@@ -135,5 +135,7 @@ def import_file(path: Path) -> Any:
 
 def _all_arrays(model: Model) -> dict[str, np.ndarray]:
     return {
-        name: value.const_value.numpy() for name, value in model.graph.initializers.items() if value.const_value is not None
+        name: value.const_value.numpy()
+        for name, value in model.graph.initializers.items()
+        if value.const_value is not None
     }

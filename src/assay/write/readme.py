@@ -19,7 +19,10 @@ def readme(package: Package, proofs: Sequence[str], said: str, has_data: bool) -
     outputs = "\n".join(f"- {_shape(shape_of(v))}, {str(v.dtype).lower()}" for v in model.graph.outputs)
     needs = ", ".join(f"{name} {version}" for name, version in installed_versions(framework.distributions).items())
     prefix = f"KERAS_BACKEND={chosen.backend} " if chosen.backend else ""
-    files = ["- `model.py`: the model; `load()` returns it with its weights", "- `weights.safetensors`: the weights, by the framework's own names"]
+    files = [
+        "- `model.py`: the model; `load()` returns it with its weights",
+        "- `weights.safetensors`: the weights, by the framework's own names",
+    ]
     if "train.py" in package.files:
         files.insert(1, "- `train.py`: the loss, the optimizer, the training step and the loop")
     if has_data:
@@ -27,7 +30,8 @@ def readme(package: Package, proofs: Sequence[str], said: str, has_data: bool) -
     files.append("- `assay.json`: inputs, outputs, and how the weights map to the graph's")
     run = f"\n\nTrain:\n\n    {prefix}python train.py" if has_data and "train.py" in package.files else ""
     lines = "\n".join(f"- {line}" for line in proofs)
-    return f"""# {model.name} in {title}
+    return (
+        f"""# {model.name} in {title}
 
 Written by assay. It needs {title.split(" (")[0]}, NumPy and safetensors{f" (written with {needs})" if needs else ""}, and nothing else.
 
@@ -51,7 +55,9 @@ Outputs:
 {said[:1].upper()}{said[1:]}.
 
 {lines}
-""".rstrip() + "\n"
+""".rstrip()
+        + "\n"
+    )
 
 
 def _shape(shape: tuple[int | str, ...]) -> str:

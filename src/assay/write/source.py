@@ -201,7 +201,9 @@ def style_kept(style: Style, parameters: Iterable[Any]) -> list[str]:
     return [parameter.name for parameter in parameters] if style.after_init(list(parameters)) else []
 
 
-def _forward_line(style: Style, renderer: _Renderer, line: Line, others: list[Line]) -> list[tuple[str, tuple[str, ...]]]:
+def _forward_line(
+    style: Style, renderer: _Renderer, line: Line, others: list[Line]
+) -> list[tuple[str, tuple[str, ...]]]:
     nodes = tuple(node.name or "" for item in [line, *others] for node in item.nodes)
     indent = 8 + 4 * line.indent
     text = renderer.forward_text(line.text)
@@ -244,7 +246,8 @@ def _describe(model: Model, written: WrittenClass, renderer: _Renderer, is_root:
         for place, value in enumerate(values):
             line = Line("", value, ())
             siblings = [
-                Line("", (other.inputs if values is body.inputs else other.outputs)[place], ()) for other in written.bodies[1:]
+                Line("", (other.inputs if values is body.inputs else other.outputs)[place], ())
+                for other in written.bodies[1:]
             ]
             shape = renderer.comment(line, siblings) if shape_of_value(value) is not None else ""
             parts.append(f"{names[place]} {shape}".strip() if names else shape or "…")
@@ -296,7 +299,9 @@ def import_lines(style_imports: dict[str, str], text: str) -> str:
     return "\n".join([*standard, *([""] if standard and others else []), *others])
 
 
-def model_source(model: Model, style: Style, classes: list[WrittenClass], root: Body) -> tuple[str, dict[int, tuple[str, ...]]]:
+def model_source(
+    model: Model, style: Style, classes: list[WrittenClass], root: Body
+) -> tuple[str, dict[int, tuple[str, ...]]]:
     """The text of model.py, and line number → names of the nodes that the line comes from."""
     rendered: list[tuple[str, tuple[str, ...]]] = []
     for written in classes:

@@ -125,5 +125,9 @@ class Table:
 
     def _write_row(self, row: Row, call: Call, builder: Builder) -> None:
         level = row.precedence if row.precedence < 100 else 0
-        operands = [builder.use(value, level + (index > 0 and level > 0)) for index, value in enumerate(call.inputs) if value is not None]
+        operands = [
+            builder.use(value, level + (index > 0 and level > 0))
+            for index, value in enumerate(call.inputs)
+            if value is not None
+        ]
         builder.emit(call.y, row.template.format(*operands), precedence=row.precedence, light=True, module=row.module)

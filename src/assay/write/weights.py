@@ -81,7 +81,9 @@ class WeightMap:
     native: str  # the framework's path, the key in weights.safetensors
     source: str  # the initializer's name in the graph
     role: str  # "parameter", "statistic" or "constant"
-    index: tuple[tuple[int, int] | None, ...] = ()  # the part of the source: (start, stop) for each leading axis, None for all
+    index: tuple[
+        tuple[int, int] | None, ...
+    ] = ()  # the part of the source: (start, stop) for each leading axis, None for all
     steps: tuple[Step, ...] = ()
 
     def to_native(self, source: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Local definitions that written JAX code uses where Flax NNX has no layer with the stated meaning."""
 
-# ruff: noqa: D107
 import math
 from functools import partial
 

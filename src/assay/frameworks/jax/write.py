@@ -66,7 +66,11 @@ def linear(call: Call, w: Builder) -> None:
         # The data was flattened channels-last: the rows of the kernel follow it.
         last = (*flattened[1:], flattened[0])
         axes = (*range(1, len(flattened)), 0, len(flattened))
-        steps += (reshape((rows, columns), (*flattened, columns)), transpose(*axes), reshape((*last, columns), (rows, columns)))
+        steps += (
+            reshape((rows, columns), (*flattened, columns)),
+            transpose(*axes),
+            reshape((*last, columns), (rows, columns)),
+        )
     weights = [NativeWeight("kernel", weight, steps)]
     if bias is not None:
         weights.append(NativeWeight("bias", bias))
@@ -176,13 +180,25 @@ def batch_norm(call: Call, w: Builder) -> None:
         keyword("momentum", call.attribute("momentum", 0.9)),
     ]
     w.in_training()
-    _norm(call, w, "nnx.BatchNorm", arguments, {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"})
+    _norm(
+        call,
+        w,
+        "nnx.BatchNorm",
+        arguments,
+        {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"},
+    )
 
 
 @TABLE.rule("LayerNormalization")
 def layer_norm(call: Call, w: Builder) -> None:
     call.attribute("axis")
-    _norm(call, w, "nnx.LayerNorm", [positional(shape_of(call.weights["weight"])[0], "features")], {"weight": "scale", "bias": "bias"})
+    _norm(
+        call,
+        w,
+        "nnx.LayerNorm",
+        [positional(shape_of(call.weights["weight"])[0], "features")],
+        {"weight": "scale", "bias": "bias"},
+    )
 
 
 @TABLE.rule("RMSNormalization")
@@ -319,7 +335,9 @@ def reshape_rule(call: Call, w: Builder) -> None:
     assert wanted is not None
     sizes = [call.shape()[place] if size == 0 else int(size) for place, size in enumerate(wanted)]
     x = w.use(call.x)
-    listed = ", ".join(f"{x}.shape[{place}]" if isinstance(size, str) else str(size) for place, size in enumerate(sizes))
+    listed = ", ".join(
+        f"{x}.shape[{place}]" if isinstance(size, str) else str(size) for place, size in enumerate(sizes)
+    )
     w.emit(call.y, f"{x}.reshape({listed})", light=not any(isinstance(size, str) for size in sizes))
 
 
@@ -429,5 +447,3 @@ def reduce(call: Call, w: Builder) -> None:
     names = [axis for axis in range(rank) if keep or axis not in axes]
     order = [left.index(names[axis]) for axis in order_of(call.y)]
     w.emit(call.y, _moved(text, order), light=True)
-
-

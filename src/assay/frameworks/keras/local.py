@@ -1,7 +1,5 @@
 """Local definitions that written Keras code uses where Keras has no layer with the stated meaning."""
 
-# ruff: noqa: D101, D102, D107
-
 from keras import layers, ops
 
 

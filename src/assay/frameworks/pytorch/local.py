@@ -1,6 +1,5 @@
 """Local definitions that written PyTorch code uses where torch has no layer with the stated meaning."""
 
-# ruff: noqa: D101, D102, D107
 import torch
 from torch import Tensor, nn
 

@@ -146,9 +146,12 @@ class Session:
         for path, layer, rate in _dropout_layers(self.model):
             if isinstance(layer, nn.RNNBase):
                 continue  # its dropout lies between its own layers and cannot be applied alone
-            was_training = layer.training
+            was_training, apply = layer.training, self._in_mode(layer)
             with torch.no_grad():
-                trained, evaluated = (_numpy(layer.train(training)(ones)) for training in (True, False))
+                layer.train()
+                trained = _numpy(apply(ones))
+                layer.eval()
+                evaluated = _numpy(apply(ones))
             layer.train(was_training)
             samples.append(DropoutSample(path, rate, trained, evaluated))
         return samples
@@ -191,6 +194,9 @@ def _configure_compiler() -> None:
 
     # A session meets several batch sizes, dropout on and off, training and evaluation: more than the usual 8 programs.
     torch._dynamo.config.recompile_limit = 64
+    # As a written train.py does, and for its reason: torch 2.13 compiles wrong gradients of max_pool2d otherwise.
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def _require_cpp_compiler() -> None:

@@ -33,7 +33,22 @@ class PyTorchStyle(Style):
     has_sequential: bool = True
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
     reserved: frozenset[str] = frozenset(
-        {"forward", "train", "eval", "training", "parameters", "buffers", "modules", "children", "half", "float", "double", "to", "type", "T"}
+        {
+            "forward",
+            "train",
+            "eval",
+            "training",
+            "parameters",
+            "buffers",
+            "modules",
+            "children",
+            "half",
+            "float",
+            "double",
+            "to",
+            "type",
+            "T",
+        }
     )
     local_file: str | None = str(Path(__file__).with_name("local.py"))
     layers: frozenset[str] = frozenset({"Dropout", "MaxPool", "AveragePool"})

@@ -300,7 +300,9 @@ def reshape_rule(call: Call, w: Builder) -> None:
     assert wanted is not None
     sizes = [call.shape()[place] if size == 0 else int(size) for place, size in enumerate(wanted)]
     x = w.use(call.x)
-    listed = ", ".join(f"{x}.shape[{place}]" if isinstance(size, str) else str(size) for place, size in enumerate(sizes))
+    listed = ", ".join(
+        f"{x}.shape[{place}]" if isinstance(size, str) else str(size) for place, size in enumerate(sizes)
+    )
     w.emit(call.y, f"{x}.reshape({listed})", light=sum(isinstance(size, str) for size in sizes) == 0)
 
 
@@ -337,7 +339,10 @@ def split(call: Call, w: Builder) -> None:
     call.constant(1)
     sizes = [int(shape_of(value)[axis]) for value in call.outputs if value is not None]
     if len(set(sizes)) == 1:
-        w.emit(call.outputs, f"{w.use(call.x)}.chunk({len(sizes)}, dim={axis - len(call.shape()) if axis == len(call.shape()) - 1 else axis})")
+        w.emit(
+            call.outputs,
+            f"{w.use(call.x)}.chunk({len(sizes)}, dim={axis - len(call.shape()) if axis == len(call.shape()) - 1 else axis})",
+        )
     else:
         w.emit(call.outputs, f"{w.use(call.x)}.split({sizes}, dim={axis})")
 
