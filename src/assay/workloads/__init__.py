@@ -50,7 +50,7 @@ class Workload:
 def _digits() -> Training:
     from assay import nn
 
-    return nn.Training(nn.CrossEntropy(), nn.Adam(1e-3, schedule=nn.Cosine(264)), batch_size=64, epochs=12)
+    return nn.Training(nn.CrossEntropy(), nn.Adam(1e-3, schedule=nn.Cosine(330)), batch_size=64, epochs=15)
 
 
 def _mnist() -> Training:
@@ -63,14 +63,15 @@ def _mnist() -> Training:
 def _topics() -> Training:
     from assay import nn
 
-    optimizer = nn.AdamW(1e-3, weight_decay=0.01, clip=1.0, schedule=nn.Cosine(1532, warmup=100))
+    optimizer = nn.AdamW(3e-3, weight_decay=0.01, clip=1.0, schedule=nn.Cosine(1532, warmup=100))
     return nn.Training(nn.CrossEntropy(), optimizer, batch_size=16, epochs=4, metric="bits-per-character")
 
 
 def _vowels() -> Training:
     from assay import nn
 
-    return nn.Training(nn.CrossEntropy(), nn.RMSprop(1e-3, rho=0.9, epsilon=1e-8), batch_size=30, epochs=60)
+    optimizer = nn.RMSprop(3e-3, rho=0.9, epsilon=1e-8, schedule=nn.Cosine(360, warmup=18))
+    return nn.Training(nn.CrossEntropy(), optimizer, batch_size=30, epochs=40)
 
 
 def _outcomes() -> Training:
@@ -109,7 +110,7 @@ WORKLOADS = {
             "topics-lm",
             "characters, transformer language model",
             "four causal transformer blocks on the text of Python's own documentation",
-            2.15,
+            2.05,
             "topics",
             ("tokens", (64,), "int64"),
             "next_tokens",
@@ -120,7 +121,7 @@ WORKLOADS = {
             "vowels-rnn",
             "spoken vowels, bidirectional LSTM",
             "who is speaking, from the frames of one Japanese vowel",
-            0.96,
+            0.94,
             "vowels",
             ("frames", (29, 12), "float32"),
             "speakers",
@@ -131,7 +132,7 @@ WORKLOADS = {
             "outcome-mlp",
             "patient outcomes, multi-layer perceptron",
             "who of the patients in a clinical trial has an event, from a table of measurements",
-            0.68,
+            0.67,
             "outcomes",
             ("measurements", (21,), "float32"),
             "events",

@@ -24,10 +24,10 @@ LEARNING_RATE = 0.001
 BETA_1 = 0.9
 BETA_2 = 0.999
 EPSILON = 1e-08
-TOTAL_STEPS = 264
+TOTAL_STEPS = 330
 FINAL_FACTOR = 0.0
 BATCH_SIZE = 64
-EPOCHS = 12
+EPOCHS = 15
 SEED = 0
 
 DATA = Path(__file__).with_name("data.safetensors")

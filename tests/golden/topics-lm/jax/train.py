@@ -21,7 +21,7 @@ from safetensors.numpy import load_file
 
 from model import load
 
-LEARNING_RATE = 0.001
+LEARNING_RATE = 0.003
 BETA_1 = 0.9
 BETA_2 = 0.999
 EPSILON = 1e-08

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 
 from model import load
 
-LEARNING_RATE = 0.001
+LEARNING_RATE = 0.003
 WARMUP_STEPS = 100
 TOTAL_STEPS = 1532
 FINAL_FACTOR = 0.0

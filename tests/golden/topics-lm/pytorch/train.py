@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from model import TopicsLM, load
 
-LEARNING_RATE = 0.001
+LEARNING_RATE = 0.003
 BETA_1 = 0.9
 BETA_2 = 0.999
 EPSILON = 1e-08

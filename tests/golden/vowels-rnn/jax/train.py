@@ -20,11 +20,14 @@ from safetensors.numpy import load_file
 
 from model import load
 
-LEARNING_RATE = 0.001
+LEARNING_RATE = 0.003
 RHO = 0.9
 EPSILON = 1e-08
+WARMUP_STEPS = 18
+TOTAL_STEPS = 360
+FINAL_FACTOR = 0.0
 BATCH_SIZE = 30
-EPOCHS = 60
+EPOCHS = 40
 SEED = 0
 
 DATA = Path(__file__).with_name("data.safetensors")
@@ -52,9 +55,22 @@ def loss_function(logits: jax.Array, speakers: jax.Array) -> jax.Array:
     return optax.softmax_cross_entropy_with_integer_labels(logits, speakers).mean()
 
 
+def learning_rate() -> optax.Schedule:
+    """Linear warm-up to LEARNING_RATE, then half a cosine down to FINAL_FACTOR of it at TOTAL_STEPS."""
+    schedule = optax.warmup_cosine_decay_schedule(
+        init_value=LEARNING_RATE / (WARMUP_STEPS + 1),
+        peak_value=LEARNING_RATE,
+        warmup_steps=WARMUP_STEPS,
+        decay_steps=TOTAL_STEPS,
+        end_value=FINAL_FACTOR * LEARNING_RATE,
+    )
+    # With the count as a float, because JAX divides integers in float32 even among float64.
+    return lambda count: schedule(jnp.asarray(count, float))
+
+
 def make_optimizer() -> optax.GradientTransformation:
-    """RMSprop, epsilon outside the root."""
-    return optax.rmsprop(LEARNING_RATE, decay=RHO, eps=EPSILON, eps_in_sqrt=False)
+    """RMSprop, epsilon outside the root, at a scheduled rate."""
+    return optax.rmsprop(learning_rate(), decay=RHO, eps=EPSILON, eps_in_sqrt=False)
 
 
 def make_state(model: nnx.Module, optimizer: optax.GradientTransformation) -> TrainState:

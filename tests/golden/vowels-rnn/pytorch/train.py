@@ -6,6 +6,7 @@ python train.py [--mode eager|compile] [--epochs N] [--seed N]
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,14 +16,18 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.optim import Optimizer, RMSprop
+from torch.optim.lr_scheduler import LambdaLR
 
 from model import VowelsRNN, load
 
-LEARNING_RATE = 0.001
+LEARNING_RATE = 0.003
 RHO = 0.9
 EPSILON = 1e-08
+WARMUP_STEPS = 18
+TOTAL_STEPS = 360
+FINAL_FACTOR = 0.0
 BATCH_SIZE = 30
-EPOCHS = 60
+EPOCHS = 40
 SEED = 0
 
 
@@ -37,12 +42,21 @@ def compute_loss(model: VowelsRNN, frames: Tensor, speakers: Tensor) -> Tensor:
     return F.cross_entropy(logits, speakers)
 
 
+def factor(step: int) -> float:
+    """Of the learning rate: linear up to 1, then half a cosine from 1 down to FINAL_FACTOR at TOTAL_STEPS."""
+    if step < WARMUP_STEPS:
+        return (step + 1) / (WARMUP_STEPS + 1)
+    progress = min(1.0, (step - WARMUP_STEPS) / (TOTAL_STEPS - WARMUP_STEPS))
+    return FINAL_FACTOR + (1 - FINAL_FACTOR) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
 def make_optimizer(model: VowelsRNN) -> Optimizer:
-    return RMSprop(model.parameters(), lr=LEARNING_RATE, alpha=RHO, eps=EPSILON)
+    # The rate as a tensor: torch.compile would compile again for each new float.
+    return RMSprop(model.parameters(), lr=torch.tensor(LEARNING_RATE, dtype=torch.float64), alpha=RHO, eps=EPSILON)
 
 
 def make_train_step(model: VowelsRNN, optimizer: Optimizer, mode: str = "eager") -> Callable[..., Tensor]:
-    """step(frames, speakers) → loss: forward, loss, backward and optimizer."""
+    """step(frames, speakers) → loss: forward, loss, backward, optimizer and learning rate."""
     loss_of, update = compute_loss, optimizer.step
     if mode == "compile":
         # Or torch 2.13 may compile wrong gradients of max_pool2d (github.com/pytorch/pytorch/issues/185509).
@@ -50,12 +64,14 @@ def make_train_step(model: VowelsRNN, optimizer: Optimizer, mode: str = "eager")
         torch.utils.deterministic.fill_uninitialized_memory = False
         loss_of = torch.compile(compute_loss, dynamic=False)
         update = torch.compile(optimizer.step, dynamic=False)
+    scheduler = LambdaLR(optimizer, factor)
 
     def step(frames: Tensor, speakers: Tensor) -> Tensor:
         optimizer.zero_grad()
         loss = loss_of(model, frames, speakers)
         loss.backward()
         update()
+        scheduler.step()
         return loss.detach()
 
     return step

@@ -6,6 +6,7 @@ python train.py [--mode graph|eager|xla] [--epochs N] [--seed N]
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,11 +17,14 @@ from safetensors.numpy import load_file
 
 from model import VowelsRNN, load
 
-LEARNING_RATE = 0.001
+LEARNING_RATE = 0.003
 RHO = 0.9
 EPSILON = 1e-08
+WARMUP_STEPS = 18
+TOTAL_STEPS = 360
+FINAL_FACTOR = 0.0
 BATCH_SIZE = 30
-EPOCHS = 60
+EPOCHS = 40
 SEED = 0
 
 
@@ -35,6 +39,13 @@ def compute_loss(logits: tf.Tensor, speakers: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(speakers, logits))
 
 
+def learning_rate(step: tf.Tensor) -> tf.Tensor:
+    """A linear warm-up, then half a cosine down to FINAL_FACTOR of LEARNING_RATE at TOTAL_STEPS."""
+    progress = tf.minimum((step - WARMUP_STEPS) / (TOTAL_STEPS - WARMUP_STEPS), 1)
+    factor = FINAL_FACTOR + (1 - FINAL_FACTOR) * 0.5 * (1 + tf.cos(math.pi * progress))
+    return LEARNING_RATE * tf.where(step < WARMUP_STEPS, (step + 1) / (WARMUP_STEPS + 1), factor)
+
+
 def zeros_like(variables: Sequence[tf.Variable]) -> list[tf.Variable]:
     """What an optimizer keeps beside each variable, before the first step."""
     return [tf.Variable(tf.zeros_like(variable), trainable=False) for variable in variables]
@@ -47,14 +58,16 @@ class RMSprop(tf.Module):
         super().__init__()
         self.parameters = list(variables)
         self.squares = zeros_like(variables)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         gradients = [tf.convert_to_tensor(g) for g in gradients]  # an embedding's are sparse
-        rate = tf.constant(LEARNING_RATE, gradients[0].dtype)
+        rate = tf.cast(learning_rate(tf.cast(self.step, tf.float64)), gradients[0].dtype)
         together = zip(self.parameters, self.squares, gradients, strict=True)
         for parameter, square, gradient in together:
             square.assign(RHO * square + (1 - RHO) * tf.square(gradient))
             parameter.assign_sub(rate * gradient / (tf.sqrt(square) + EPSILON))
+        self.step.assign_add(1)
 
 
 def make_optimizer(model: VowelsRNN) -> RMSprop:
