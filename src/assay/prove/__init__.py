@@ -2,5 +2,8 @@
 
 from assay.prove.compare import Judge
 from assay.prove.result import Check, Divergence, Proof, Worst
+from assay.verb import make_callable
 
 __all__ = ["Check", "Divergence", "Judge", "Proof", "Worst"]
+
+make_callable(__name__, "assay.verbs.prove:prove")

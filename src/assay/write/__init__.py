@@ -13,6 +13,7 @@ from assay.graph.calls import calls_of
 from assay.graph.layout import decide
 from assay.graph.modules import tree_of
 from assay.model import Model, shape_of
+from assay.verb import make_callable
 from assay.write.body import Body, Builder
 from assay.write.classes import classes_of
 from assay.write.package import Package
@@ -21,6 +22,8 @@ from assay.write.style import Style
 from assay.write.weights import WeightMap
 
 __all__ = ["Package", "write"]
+
+make_callable(__name__, "assay.write:write")
 
 
 def write(model: Model, target: str) -> Package:
