@@ -64,6 +64,30 @@ def test_a_module_that_nobody_owns() -> None:
         build(Net(), 4)
 
 
+def test_a_parameter_of_a_module_that_nobody_owns() -> None:
+    foreign = nn.Linear(4, 4)
+
+    class Net(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x @ foreign.weight
+
+    with pytest.raises(ModelError, match=r"\(Net\) uses a parameter of shape \(4, 4\) whose module is not part"):
+        build(Net(), 4)
+
+
+def test_modules_can_be_called_with_keywords_and_built_again() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            self.attention = nn.MultiHeadAttention(4, 2, cross=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.attention(x, memory=x)
+
+    net = Net()
+    first, second = build(net, 3, 4), build(net, 3, 4)
+    assert first.write("pytorch").files == second.write("pytorch").files
+
+
 def test_layers_outside_a_build() -> None:
     with pytest.raises(ModelError, match=r"nn\.build"):
         nn.relu(None)  # type: ignore[arg-type]

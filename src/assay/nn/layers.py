@@ -6,9 +6,11 @@ uses each framework's own layout.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
+
+import numpy as np
 
 from assay.errors import ModelError, ShapeError
 from assay.nn import functional
@@ -262,9 +264,7 @@ class Dropout(Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        import numpy as np
-
-        return tracer().node("Dropout", [x, tracer().constant(np.float32(self.rate))], x.shape)
+        return tracer().node("Dropout", [x, tracer().constant(np.array(self.rate, dtype=np.float32))], x.shape)
 
 
 class Embedding(Module):
@@ -289,7 +289,7 @@ class PReLU(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         require_size(x.shape[1], self.channels, "channels:")
-        slope = self.weight
+        slope: Tensor = self.weight
         if x.rank > 2:
             slope = functional.reshape(slope, (self.channels, *[1] * (x.rank - 2)))
         return tracer().node("PRelu", [x, slope], x.shape)
@@ -309,9 +309,9 @@ class Flatten(Module):
         return functional.flatten(x)
 
 
-def _activation(name: str, function: Any) -> type[Module]:
+def _activation(name: str, function: Callable[[Tensor], Tensor]) -> type[Module]:
     def forward(self: Module, x: Tensor) -> Tensor:
-        return function(x)  # type: ignore[no-any-return]
+        return function(x)
 
     return type(name, (Module,), {"forward": forward, "__doc__": function.__doc__, "__module__": __name__})
 

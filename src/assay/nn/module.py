@@ -7,7 +7,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -64,13 +64,46 @@ def glorot(fan_in: int, fan_out: int) -> Initializer:
     return uniform(math.sqrt(6.0 / (fan_in + fan_out)))
 
 
-@dataclass(frozen=True, eq=False)
-class Parameter:
-    """An array that the model owns: trained, or (`trained=False`) a running statistic."""
+class Parameter(Tensor):
+    """An array that the model owns: trained, or (`trained=False`) a running statistic.
 
-    shape: tuple[int, ...]
-    initializer: Initializer = zeros
-    trained: bool = True
+    A tensor whose value in the graph is known once its module is part of a model being built.
+    """
+
+    _shape: tuple[int, ...]
+
+    def __init__(self, shape: tuple[int, ...], initializer: Initializer = zeros, trained: bool = True) -> None:
+        self._shape, self._dtype = shape, "float32"
+        self.initializer, self.trained = initializer, trained
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._shape
+
+    @property
+    def value(self) -> ir.Value:
+        current = tracer()
+        if self not in current.parameters:
+            raise ModelError(
+                f"{current.where} uses a parameter of shape {self.shape} whose module is not part of the model being "
+                "built: assign the module to an attribute in __init__ or put it in an nn.ModuleList"
+            )
+        return current.parameters[self]
+
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result", covariant=True)
+
+
+class _Callable(Protocol[Arguments, Result]):
+    """A module as seen by a call of it, which takes and returns what its `forward` does."""
+
+    _path: str | None
+
+    @property
+    def class_name(self) -> str: ...
+
+    def forward(self, *inputs: Arguments.args, **named: Arguments.kwargs) -> Result: ...
 
 
 class Module:
@@ -95,7 +128,7 @@ class Module:
         """What written code calls this module's class."""
         return type(self).__name__
 
-    def __call__(self, *inputs: Any) -> Any:
+    def __call__(self: _Callable[Arguments, Result], *inputs: Arguments.args, **named: Arguments.kwargs) -> Result:
         current = tracer()
         if self._path is None:
             raise ModelError(
@@ -104,18 +137,7 @@ class Module:
             )
         names = [name for name in inspect.signature(self.forward).parameters]
         with current.call(self._path, self.class_name, names):
-            return self.forward(*inputs)
-
-    def __getattribute__(self, name: str) -> Any:
-        found = object.__getattribute__(self, name)
-        if isinstance(found, Parameter):
-            current = tracer()
-            if id(found) not in current.parameters:
-                raise ModelError(
-                    f"{type(self).__name__}.{name} belongs to a module that is not part of the model being built"
-                )
-            return current.parameters[id(found)]
-        return found
+            return self.forward(*inputs, **named)
 
     def children(self) -> Iterator[tuple[str, Module]]:
         """The modules held directly, with their attribute names, in the order of assignment."""
@@ -206,24 +228,24 @@ def build(
         for attribute, parameter in child.own_parameters():
             full = f"{path}.{attribute}" if path else attribute
             role = "parameter" if parameter.trained else "statistic"
-            current.parameters[id(parameter)] = current.initializer(full, _initial(parameter, full, seed), role)
+            current.parameters[parameter] = current.initializer(full, _initial(parameter, full, seed), role).value
     token = activate(current)
     try:
         result = module(*handles)
+        for item in result if isinstance(result, tuple) else (result,):
+            if not isinstance(item, Tensor):
+                name = type(module).__name__
+                raise ModelError(f"{name}.forward must return tensors, it returned {type(item).__name__}")
+            graph.outputs.append(item.value)
     finally:
         deactivate(token)
-    outputs = result if isinstance(result, tuple) else (result,)
-    for item in outputs:
-        if not isinstance(item, Tensor):
-            raise ModelError(f"{type(module).__name__}.forward must return tensors, it returned {type(item).__name__}")
-        graph.outputs.append(item.value)
     current.finish()
     return Model(name, ir.Model(graph, ir_version=11, producer_name="assay"), training, target=target)
 
 
 def _initial(parameter: Parameter, path: str, seed: int) -> np.ndarray:
     generator = np.random.Generator(np.random.Philox(key=[seed, zlib.crc32(path.encode())]))
-    return parameter.initializer(generator, parameter.shape).astype(np.float32)
+    return parameter.initializer(generator, parameter.shape).astype(parameter.dtype)
 
 
 def require_size(actual: Dim, expected: int, what: str) -> None:

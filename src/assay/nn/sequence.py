@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from assay.errors import ModelError
@@ -37,10 +39,10 @@ class _Recurrent(Module):
     def _bias_size(self) -> int:
         raise NotImplementedError
 
-    def _bias(self, bias: Tensor) -> Tensor:
+    def _bias(self, bias: Parameter) -> Tensor:
         raise NotImplementedError
 
-    def _attributes(self) -> dict[str, int]:
+    def _attributes(self) -> dict[str, Any]:
         return {}
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,9 +82,9 @@ class LSTM(_Recurrent):
     def _bias_size(self) -> int:
         return 4 * self.hidden_size
 
-    def _bias(self, bias: Tensor) -> Tensor:
+    def _bias(self, bias: Parameter) -> Tensor:
         # ONNX has a second bias on the hidden side; the stated semantics has one, so the other is a constant zero.
-        second = tracer().constant(np.zeros(bias.shape, dtype=np.float32))  # type: ignore[arg-type]
+        second = tracer().constant(np.zeros(bias.shape, dtype=np.float32))
         return functional.concat([bias, second], axis=1)
 
 
@@ -98,10 +100,10 @@ class GRU(_Recurrent):
     def _bias_size(self) -> int:
         return 6 * self.hidden_size
 
-    def _bias(self, bias: Tensor) -> Tensor:
+    def _bias(self, bias: Parameter) -> Tensor:
         return bias
 
-    def _attributes(self) -> dict[str, int]:
+    def _attributes(self) -> dict[str, Any]:
         return {"linear_before_reset": 1}
 
 
@@ -142,4 +144,4 @@ class MultiHeadAttention(Module):
             kv_num_heads=self.heads,
             is_causal=int(self.causal),
         )
-        return self.output(mixed)  # type: ignore[no-any-return]
+        return self.output(mixed)

@@ -30,13 +30,24 @@ def tracer() -> Tracer:
     return current
 
 
-@dataclass(frozen=True, eq=False)
 class Tensor:
     """A value in the graph being built: a shape and a type, no numbers."""
 
-    value: ir.Value
-    shape: Shape
-    dtype: str
+    def __init__(self, value: ir.Value, shape: Shape, dtype: str) -> None:
+        self._value, self._shape, self._dtype = value, shape, dtype
+
+    @property
+    def value(self) -> ir.Value:
+        """What stands for it in the graph."""
+        return self._value
+
+    @property
+    def shape(self) -> Shape:
+        return self._shape
+
+    @property
+    def dtype(self) -> str:
+        return self._dtype
 
     @property
     def rank(self) -> int:
@@ -87,7 +98,7 @@ class Tracer:
     scopes: list[tuple[str, int]] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     modules: dict[str, dict[str, Any]] = field(default_factory=dict)
-    parameters: dict[int, Tensor] = field(default_factory=dict)
+    parameters: dict[Tensor, ir.Value] = field(default_factory=dict)
     counter: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -149,7 +160,7 @@ class Tracer:
     def initializer(self, name: str, array: np.ndarray, role: str) -> Tensor:
         """Adds a named array: a `parameter`, a `statistic` or a `constant`."""
         tensor = ir.tensor(array, name=name)
-        value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+        value = ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
         value.metadata_props[ROLE] = role
         self.graph.register_initializer(value)
         return Tensor(value, tuple(array.shape), str(array.dtype))
