@@ -16,7 +16,7 @@ from itertools import combinations
 from assay.judge import paired, words
 from assay.measure.record import Measurement, Record
 
-TOO_BUSY = 0.5  # of a sample's time its threads waited for a CPU: then other programs are measured, not frameworks
+TOO_BUSY = 0.5  # of the time that threads could have run they waited: then other programs are measured, not frameworks
 EQUIVALENT = 0.03  # both bounds inside ±3 %: a difference that nobody chooses a framework for
 ONE_PROCESS = 0.05  # what two processes of identical code may differ by; see docs/decisions
 SIGNIFICANCE = 0.05
@@ -67,9 +67,7 @@ class TaskVerdict:
     smallest_difference: float | None
     comparisons: tuple[Comparison, ...] = ()  # every pair, the faster first
     left_out: tuple[tuple[str, str], ...] = ()  # contestants without a figure, and why
-    too_busy: float | None = (
-        None  # the part of their time that threads waited for a CPU, if it is too much for a verdict
-    )
+    too_busy: float | None = None  # ready threads waited for a CPU this part of their time, too much for a verdict
 
 
 class Purpose(StrEnum):
@@ -158,13 +156,13 @@ def _task(record: Record, kind: str, size: int) -> TaskVerdict:
 
 
 def _waited(record: Record, contestant: str, kind: str, size: int) -> float:
-    """The part of a sample's time that its threads waited for a CPU: the median over samples; may exceed 1."""
+    """Of the time that its threads were ready to run, the part that they waited for a CPU: the median over samples."""
     parts = [
-        sample.waited_ns / sample.wall_ns
+        sample.waited_ns / (sample.waited_ns + sample.cpu_ns)
         for sample in record.samples
         if (sample.contestant, sample.task, sample.batch_size) == (contestant, kind, size)
         and sample.waited_ns is not None
-        and sample.wall_ns > 0
+        and sample.waited_ns + sample.cpu_ns > 0
     ]
     return statistics.median(parts) if parts else 0.0
 
@@ -241,8 +239,8 @@ def _statement(kind: str, size: int, ranking: list[Standing], floor: float | Non
         return f"{what}: {first.contestant} takes {words.seconds(first.median_s)}; there is nothing to compare it with"
     if busy is not None:
         return (
-            f"{what}: no verdict, because other programs took the CPUs: threads waited {words.percent(busy)} "
-            "of the time; measure again when the machine is quieter"
+            f"{what}: no verdict, because other programs took the CPUs: threads that were ready to run "
+            f"waited {words.percent(busy)} of the time; measure again when the machine is quieter"
         )
     if floor is None:
         return f"{what}: no verdict, because the A/A twin was not measured"
@@ -280,9 +278,8 @@ def _notes(record: Record, tasks: tuple[TaskVerdict, ...], indicative: bool) -> 
         _waited(record, name, kind, size) for name in record.header.contestants for kind, size in record.header.tasks
     ]
     if waited and max(waited) > TOO_BUSY / 5:
-        notes.append(
-            f"other programs were running: threads waited for a CPU up to {words.percent(max(waited))} of the time"
-        )
+        part = words.percent(max(waited))
+        notes.append(f"other programs were running: threads that were ready to run waited up to {part} of the time")
     steal = [sample.steal_ticks for sample in record.samples if sample.steal_ticks]
     if steal and len(steal) > len(record.samples) / 10:
         notes.append(f"the hypervisor took time away during {len(steal)} of {len(record.samples)} samples")

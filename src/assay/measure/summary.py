@@ -75,6 +75,8 @@ def _status(
         return "ok", None
     if mine:
         return "failed", f"every sample was void: {mine[-1].void}"
+    if record.end is None:
+        return "not-run", "not timed so far"
     return "not-run", "the run was interrupted before it was timed" if record.interrupted else "no sample was taken"
 
 
