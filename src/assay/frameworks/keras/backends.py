@@ -22,7 +22,11 @@ Losses = tuple[Any, Sequence[Any], Sequence[Any]]  # loss, gradients of the para
 
 
 class Runner(ABC):
-    """A compiled model: the functions that `fit` and `predict` call for each batch."""
+    """A compiled model: `train_function`, which `fit` calls for each batch, and `predict_step`, compiled likewise.
+
+    `predict_function` wraps `predict_step` for lists of batches and replicas, and on JAX hands all parameters in and out
+    of it: with one batch in place that is 20 to 50 microseconds of nothing, a fifth of a small model's time.
+    """
 
     def __init__(self, trainer: Any, mode: str) -> None:
         self.trainer, self.mode = trainer, mode
@@ -33,9 +37,8 @@ class Runner(ABC):
         """Forgets what was compiled, after a change that a traced function would not see."""
         self.settle()
         self.trainer.make_train_function(force=True)
-        self.trainer.make_predict_function(force=True)
         self._train: Any = self.trainer.train_function
-        self._predict: Any = self.trainer.predict_function
+        self._predict: Any = self.compiled_prediction()
         self._gradients: Any = None  # the compiled function of `gradients`
 
     def settle(self) -> None:
@@ -46,7 +49,11 @@ class Runner(ABC):
         return self._train([(_one_structure(inputs), targets)])["loss"]
 
     def predict(self, inputs: Sequence[Any]) -> Any:
-        return self._predict([(_one_structure(inputs),)])
+        return self._predict((_one_structure(inputs),))
+
+    @abstractmethod
+    def compiled_prediction(self) -> Any:
+        """`predict_step`, executed in this mode."""
 
     @abstractmethod
     def wait(self, value: Any) -> None:
@@ -136,6 +143,10 @@ class TensorFlowRunner(Runner):
             _count_traces(trainer, "predict_step")
         super().__init__(trainer, mode)
 
+    def compiled_prediction(self) -> Any:
+        step = self.trainer.predict_step
+        return step if self.mode == "eager" else _tensorflow().function(step, jit_compile=self.mode == "xla")
+
     def wait(self, value: Any) -> None:
         for leaf in keras.tree.flatten(value):
             if hasattr(leaf, "numpy"):  # a CPU has computed it by now; a device waits here
@@ -222,10 +233,13 @@ class JaxRunner(Runner):
         return logs["loss"]
 
     def predict(self, inputs: Sequence[Any]) -> Any:
-        state = self._carried()
-        outputs, kept = self._predict(state[:2], iter(((_one_structure(inputs),),)))
-        self._state = (*kept, *state[2:])
-        return outputs
+        return self._predict(self._carried()[:2], (_one_structure(inputs),))
+
+    def compiled_prediction(self) -> Any:
+        def predict(state: Any, data: Any) -> Any:
+            return self.trainer.predict_step(state, data)[0]
+
+        return predict if self.mode == "eager" else _jax().jit(predict)
 
     def wait(self, value: Any) -> None:
         _jax().block_until_ready((value, self._state))
@@ -276,6 +290,11 @@ class Jax(Backend):
 
 
 class TorchRunner(Runner):
+    def compiled_prediction(self) -> Any:
+        import torch
+
+        return torch.no_grad()(self.trainer.predict_step)
+
     def wait(self, value: Any) -> None:
         import torch
 
