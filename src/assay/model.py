@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx_ir as ir
+import onnx_ir
 
 from assay.errors import ModelError, OutputError
 
@@ -41,14 +41,14 @@ class Model:
     """
 
     name: str
-    ir: ir.Model
+    ir: onnx_ir.Model
     training: Training | None = None
     dataset: str | None = None  # the name of the workload whose data it is trained on
     target: str = "targets"  # what the targets of the loss are called in written code
     _modules: dict[str, ModuleInfo] = field(default_factory=dict, repr=False)
 
     @property
-    def graph(self) -> ir.Graph:
+    def graph(self) -> onnx_ir.Graph:
         return self.ir.graph
 
     @property
@@ -60,11 +60,11 @@ class Model:
             self._modules.update(found or {"": ModuleInfo("Model")})
         return self._modules
 
-    def role(self, value: ir.Value) -> str:
+    def role(self, value: onnx_ir.Value) -> str:
         """`parameter` (trained), `statistic` (a running average) or `constant`."""
         return value.metadata_props.get(ROLE, "parameter" if _is_floating(value) else "constant")
 
-    def parameters(self) -> Iterator[ir.Value]:
+    def parameters(self) -> Iterator[onnx_ir.Value]:
         """The initializers that training changes, in the graph's order."""
         return (value for value in self.graph.initializers.values() if self.role(value) == "parameter")
 
@@ -86,13 +86,13 @@ class Model:
             expected = tuple(value.const_value.shape.numpy())
             if expected != array.shape:
                 raise ModelError(f"{self.name}: {name} has shape {expected}, the array given has {array.shape}")
-            value.const_value = ir.tensor(array.astype(value.const_value.numpy().dtype), name=name)
+            value.const_value = onnx_ir.tensor(array.astype(value.const_value.numpy().dtype), name=name)
         return replace(self, ir=copy, _modules={})
 
     def to_onnx(self, path: str | Path) -> None:
         """Saves the model as an ONNX file in evaluation form, hierarchy and names kept as metadata."""
         try:
-            ir.save(self.ir, str(path))
+            onnx_ir.save(self.ir, str(path))
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -107,7 +107,7 @@ class Model:
         rows: dict[str, int] = {}
         for value in self.parameters():
             owner = value.name.rpartition(".")[0] if value.name else ""
-            rows[owner] = rows.get(owner, 0) + int(np.prod(value.const_value.shape.numpy()))  # type: ignore[union-attr]
+            rows[owner] = rows.get(owner, 0) + (0 if value.const_value is None else value.const_value.size)
         width = max([len(path) for path in rows] + [6])
         known = self.modules
         lines = [f"{'module':<{width}}  {'class':<20} {'parameters':>12}"]
@@ -118,14 +118,23 @@ class Model:
         return "\n".join(lines)
 
 
-def shape_of(value: ir.Value) -> tuple[int | str, ...]:
+def shape_of(value: onnx_ir.Value) -> tuple[int | str, ...]:
     """A value's shape: an int for a known size, a name for a symbolic one."""
     if value.shape is None:
         raise ModelError(f"the shape of {value.name!r} is not known")
     return tuple(dim if isinstance(dim, int) else str(dim.value or "?") for dim in value.shape)
 
 
-def constant_of(value: ir.Value | None) -> np.ndarray | None:
+def sizes_of(value: onnx_ir.Value) -> tuple[int, ...]:
+    """The shape of a value whose every size is known, such as a parameter."""
+    shape = shape_of(value)
+    known = tuple(size for size in shape if isinstance(size, int))
+    if len(known) != len(shape):
+        raise ModelError(f"{value.name!r} has shape {shape}, of which every size must be known here")
+    return known
+
+
+def constant_of(value: onnx_ir.Value | None) -> np.ndarray | None:
     """The array a value always has (an initializer, or a Constant node's), or None."""
     if value is None:
         return None
@@ -137,19 +146,19 @@ def constant_of(value: ir.Value | None) -> np.ndarray | None:
     return None
 
 
-def scope_of(node: ir.Node) -> tuple[tuple[str, int], ...]:
+def scope_of(node: onnx_ir.Node) -> tuple[tuple[str, int], ...]:
     """The module calls around a node, outermost first: (path, call number)."""
     return tuple((path, call) for path, call in json.loads(node.metadata_props.get(SCOPE, "[]")))
 
 
-def attributes_of(node: ir.Node) -> dict[str, Any]:
+def attributes_of(node: onnx_ir.Node) -> dict[str, Any]:
     """A node's attributes as plain values; float32 numbers come back as they were meant (see `intended`)."""
     found: dict[str, Any] = {}
     for name, attribute in node.attributes.items():
         value = attribute.value
-        if attribute.type == ir.AttributeType.FLOAT:
+        if attribute.type == onnx_ir.AttributeType.FLOAT:
             value = intended(value)
-        elif attribute.type == ir.AttributeType.FLOATS:
+        elif attribute.type == onnx_ir.AttributeType.FLOATS:
             value = [intended(item) for item in value]
         found[name] = value
     return found
@@ -168,5 +177,5 @@ def intended(number: float) -> float:
     return float(fraction) if np.float32(float(fraction)) == single else decimal
 
 
-def _is_floating(value: ir.Value) -> bool:
+def _is_floating(value: onnx_ir.Value) -> bool:
     return value.dtype is not None and value.dtype.is_floating_point()

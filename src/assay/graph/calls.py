@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from assay.errors import UnsupportedError
 from assay.graph.layout import order_of, stored_axis, stored_shape
 from assay.model import Model, attributes_of, constant_of, scope_of, shape_of
 from assay.ops import operator
@@ -49,6 +50,17 @@ class Call:
         """The array of an input that is known when writing (a shape, axes, a ratio), or None."""
         self.read.add(f"input {slot}")
         return self.constants.get(slot)
+
+    def known(self, slot: int) -> np.ndarray:
+        """The array of an input that written code needs the numbers of, such as axes.
+
+        Raises `UnsupportedError` for one that is left out or computed when the model runs.
+        """
+        found = self.constant(slot)
+        if found is None:
+            reason = f"input {slot} must be a constant"
+            raise UnsupportedError(f"{self.kind} cannot be written: its {reason}", [f"{self.kind}: {reason}"])
+        return found
 
     @property
     def x(self) -> ir.Value:
@@ -227,14 +239,9 @@ def _recurrent(model: Model, node: ir.Node) -> Call:
     single_bias = concat is not None and concat.op_type == "Concat" and _is_zero_extension(concat)
     if single_bias and concat is not None:
         # One trained bias, extended by constant zeros: the layer has the bias of its input side only.
-        weights = {
-            role: node.inputs[slot]  # type: ignore[misc]
-            for slot, role in ((1, "input_weight"), (2, "hidden_weight"))
-            if node.inputs[slot] is not None and node.inputs[slot].is_initializer()  # type: ignore[union-attr]
-        }
-        weights["bias"] = concat.inputs[0]  # type: ignore[assignment]
-        if concat.inputs[1] is not None and concat.inputs[1].is_initializer():
-            weights["second_bias"] = concat.inputs[1]
+        roles = ("input_weight", "hidden_weight", "bias", "second_bias")
+        own = zip(roles, (*node.inputs[1:3], *concat.inputs[:2]), strict=True)
+        weights = {role: value for role, value in own if value is not None and value.is_initializer()}
         nodes.insert(0, concat)
     if not {"input_weight", "hidden_weight"} <= set(weights) or call.attributes.get("layout", 0) != 1:
         return call
@@ -297,7 +304,7 @@ def _prelu(model: Model, node: ir.Node) -> Call:
         return Call(
             "PRelu",
             (producer, node),
-            node.inputs[:1],
+            tuple(node.inputs[:1]),
             tuple(node.outputs),
             call.scope,
             {},

@@ -173,14 +173,13 @@ def _apply(model: Model, node: ir.Node, last_in: bool, last_out: bool) -> None:
     for output in node.outputs:
         if last_out and output.shape is not None:
             output.meta[ORDER] = channels_last_order(len(shape_of(output)))
-    if node.op_type == "Flatten" and last_in and len(shape_of(node.inputs[0])) >= 3:  # type: ignore[arg-type]
-        node.outputs[0].meta[FLATTENED] = shape_of(node.inputs[0])[1:]  # type: ignore[arg-type]
-    elif (
-        node.op_type in ("Dropout", "Relu", "Identity")
-        and node.inputs[0] is not None
-        and FLATTENED in node.inputs[0].meta
-    ):
-        node.outputs[0].meta[FLATTENED] = node.inputs[0].meta[FLATTENED]
+    first = node.inputs[0] if node.inputs else None
+    if first is None:
+        return
+    if node.op_type == "Flatten" and last_in and len(shape_of(first)) >= 3:
+        node.outputs[0].meta[FLATTENED] = shape_of(first)[1:]
+    elif node.op_type in ("Dropout", "Relu", "Identity") and FLATTENED in first.meta:
+        node.outputs[0].meta[FLATTENED] = first.meta[FLATTENED]
 
 
 def _reordered(model: Model, value: ir.Value, wanted: tuple[int, ...], before: ir.Node) -> ir.Value:

@@ -14,9 +14,10 @@ from assay.graph.layout import decide
 from assay.graph.modules import tree_of
 from assay.model import Model, shape_of
 from assay.verb import make_callable
-from assay.write.body import Body, Builder
+from assay.write.body import Builder
 from assay.write.classes import classes_of
 from assay.write.package import Package
+from assay.write.parts import Body
 from assay.write.source import local_definitions, model_source
 from assay.write.style import Style
 from assay.write.weights import WeightMap

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
@@ -56,6 +57,7 @@ class Builder:
         self._attribute_hint: str | None = None
         self._parameters: dict[int, str] = {}
         self._element: list[Construct] | None = None
+        self._list_names: dict[str, tuple[str, int]] = {}  # attribute → the list and the place that its name speaks of
 
     # What rules use ---------------------------------------------------------------------------------------------
 
@@ -82,7 +84,7 @@ class Builder:
         module: str | None = None,
     ) -> None:
         """Adds `targets = text`. `light`: short enough in meaning to be nested with its neighbours, like an activation."""
-        wanted = [targets] if isinstance(targets, (ir.Value, Temporary)) else list(targets)
+        wanted: list[Value | None] = [targets] if isinstance(targets, (ir.Value, Temporary)) else list(targets)
         nodes = self._call.nodes if self._call else ()
         call = self._call
         heavy = (
@@ -183,16 +185,14 @@ class Builder:
         """Whether a frame is a chain of modules that the framework can hold in one container."""
         if frame.class_name != "Sequential" or not frame.items:
             return False
-        chain = all(isinstance(item, Frame) and len(item.inputs()) == len(item.outputs()) == 1 for item in frame.items)
-        if (
-            not chain
-            or any(
-                first.outputs()[0] is not second.inputs()[0]  # type: ignore[union-attr]
-                for first, second in zip(frame.items, frame.items[1:], strict=False)
-            )
+        modules = [item for item in frame.items if isinstance(item, Frame)]
+        if len(modules) < len(frame.items) or any(
+            len(item.inputs()) != 1 or len(item.outputs()) != 1 for item in modules
         ):
             return False
-        return self.style.can_hold([self._kind_of(item) for item in frame.items if isinstance(item, Frame)])
+        if any(first.outputs()[0] is not second.inputs()[0] for first, second in pairwise(modules)):
+            return False
+        return self.style.can_hold([self._kind_of(item) for item in modules])
 
     def _kind_of(self, frame: Frame) -> str:
         """`function` for a call without an object form, `object` for one with, `layer` for a layer, `module` for a class."""
@@ -223,7 +223,7 @@ class Builder:
         self.body.needs_training |= trained
         self.body.attributes[name] = SequenceConstruct(elements, self.style.has_sequential)
         nodes = tuple(node for call in frame.calls() for node in call.nodes)
-        self.body.nodes.extend(node for item in frame.items if _single_call(item) is not None for node in nodes)  # type: ignore[arg-type]
+        self.body.nodes.extend(node for item in frame.items if _single_call(item) is not None for node in nodes)
         operand = self.use(frame.inputs()[0])
         if self.style.has_sequential:
             text = self.style.module_call(f"self.{name}", [operand], trained)
@@ -259,10 +259,6 @@ class Builder:
             numbers = [self._list_names[name][1] for name in names]
             if numbers == list(range(len(names))) and len(names) > 1:
                 self._make_list(stem, names)
-
-    @property
-    def _list_names(self) -> dict[str, tuple[str, int]]:
-        return self.__dict__.setdefault("_lists", {})  # type: ignore[no-any-return]
 
     def _make_list(self, stem: str, names: list[str]) -> None:
         elements = [self.body.attributes[name] for name in names]

@@ -293,7 +293,8 @@ def import_lines(style_imports: dict[str, str], text: str) -> str:
             module, _, names = line[5:].partition(" import ")
             grouped.setdefault(module, set()).update(name.strip() for name in names.split(","))
     from_lines = [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(grouped.items())]
-    standard, others = [], []
+    standard: list[str] = []
+    others: list[str] = []
     for line in [*plain, *from_lines]:
         (standard if line.split()[1].split(".")[0] in sys.stdlib_module_names else others).append(line)
     return "\n".join([*standard, *([""] if standard and others else []), *others])

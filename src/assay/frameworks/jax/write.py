@@ -6,7 +6,7 @@ import math
 
 from assay.graph.calls import Call
 from assay.graph.layout import FLATTENED, order_of
-from assay.model import constant_of, shape_of
+from assay.model import shape_of, sizes_of
 from assay.write.body import Builder
 from assay.write.table import Argument, NativeWeight, Raw, Table, keyword, positional
 from assay.write.weights import Step, blocks, flip, reshape, transpose
@@ -132,7 +132,8 @@ def transposed_convolution(call: Call, w: Builder) -> None:
     spatial = range(2, 2 + rank)
     if groups == 1:
         arguments.append(keyword("transpose_kernel", True))
-        callee, steps = "nnx.ConvTranspose", (transpose(*spatial, 1, 0),)
+        callee = "nnx.ConvTranspose"
+        steps: tuple[Step, ...] = (transpose(*spatial, 1, 0),)
     else:
         arguments = [Argument(item.value, item.name, hint=item.hint) for item in arguments]
         arguments.append(keyword("groups", groups))
@@ -223,8 +224,9 @@ def group_norm(call: Call, w: Builder) -> None:
 @TABLE.rule("PRelu")
 def prelu(call: Call, w: Builder) -> None:
     weight = call.weights["weight"]
-    count = int(constant_of(weight).size)  # type: ignore[union-attr]
-    steps = () if len(shape_of(weight)) == 1 else (reshape(constant_of(weight).shape, (count,)),)  # type: ignore[union-attr]
+    sizes = sizes_of(weight)
+    count = math.prod(sizes)
+    steps = () if len(sizes) == 1 else (reshape(sizes, (count,)),)
     _call_layer(call, w, "PReLU", [positional(count, "channels")], [NativeWeight("slope", weight, steps)])
 
 
@@ -273,7 +275,7 @@ def _recurrent_weights(call: Call, hidden: int, prefixes: list[str]) -> list[Nat
         part = (direction, direction + 1)
         for role, leaf in (("input_weight", "kernel"), ("hidden_weight", "recurrent_kernel")):
             columns = int(shape_of(call.weights[role])[2])
-            steps = (reshape((1, rows, columns), (rows, columns)), blocks(0, order), transpose(1, 0))
+            steps: tuple[Step, ...] = (reshape((1, rows, columns), (rows, columns)), blocks(0, order), transpose(1, 0))
             weights.append(NativeWeight(f"{prefix}{leaf}", call.weights[role], steps, (part,)))
         for half, leaf in enumerate(("bias", "recurrent_bias")):
             if half * rows < int(shape_of(call.weights["bias"])[1]):
@@ -355,7 +357,7 @@ def transpose_rule(call: Call, w: Builder) -> None:
 @TABLE.rule("Unsqueeze")
 def unsqueeze(call: Call, w: Builder) -> None:
     rank = len(shape_of(call.y))
-    axes = [int(axis) % rank for axis in call.constant(1).reshape(-1)]  # type: ignore[union-attr]
+    axes = [int(axis) % rank for axis in call.known(1).reshape(-1)]
     kept = [axis for axis in range(rank) if axis not in axes]
     places = sorted(order_of(call.y).index(axis) for axis in axes)
     order = [order_of(call.x).index(kept.index(axis)) for axis in order_of(call.y) if axis in kept]
@@ -369,7 +371,7 @@ def unsqueeze(call: Call, w: Builder) -> None:
 @TABLE.rule("Squeeze")
 def squeeze(call: Call, w: Builder) -> None:
     rank = len(call.shape())
-    axes = [int(axis) % rank for axis in call.constant(1).reshape(-1)]  # type: ignore[union-attr]
+    axes = [int(axis) % rank for axis in call.known(1).reshape(-1)]
     kept = [axis for axis in range(rank) if axis not in axes]
     places = tuple(sorted(call.stored_axis(axis) for axis in axes))
     remaining = [axis for axis in order_of(call.x) if axis in kept]
@@ -406,14 +408,14 @@ def split(call: Call, w: Builder) -> None:
 
 @TABLE.rule("Slice")
 def slice_rule(call: Call, w: Builder) -> None:
-    starts, ends = call.constant(1), call.constant(2)
+    starts, ends = call.known(1), call.known(2)
     axes, steps = call.constant(3), call.constant(4)
     rank = len(call.shape())
     parts = [":"] * rank
-    for place in range(len(starts)):  # type: ignore[arg-type]
+    for place in range(len(starts)):
         axis = int(axes[place]) % rank if axes is not None else place
         step = int(steps[place]) if steps is not None else 1
-        start, stop = int(starts[place]), int(ends[place])  # type: ignore[index]
+        start, stop = int(starts[place]), int(ends[place])
         text = f"{start or ''}:{'' if abs(stop) >= 2**31 - 1 else stop}" + (f":{step}" if step != 1 else "")
         parts[call.stored_axis(axis)] = text
     while parts and parts[-1] == ":":
@@ -423,10 +425,10 @@ def slice_rule(call: Call, w: Builder) -> None:
 
 @TABLE.rule("Pad")
 def pad(call: Call, w: Builder) -> None:
-    amounts, fill = call.constant(1), call.constant(2)
+    amounts, fill = call.known(1), call.constant(2)
     call.attribute("mode")
     rank = len(call.shape())
-    pairs = tuple((int(amounts[axis]), int(amounts[axis + rank])) for axis in order_of(call.x))  # type: ignore[index]
+    pairs = tuple((int(amounts[axis]), int(amounts[axis + rank])) for axis in order_of(call.x))
     value = 0.0 if fill is None else float(fill.reshape(()))
     more = f", constant_values={value}" if value else ""
     w.emit(call.y, f"jnp.pad({w.use(call.x)}, {pairs}{more})", light=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from assay.graph.calls import Call
 from assay.graph.layout import FLATTENED, order_of
@@ -49,9 +50,9 @@ def _one_or_all(values: list[int] | tuple[int, ...]) -> int | tuple[int, ...]:
     return values[0] if len(set(values)) == 1 else tuple(values)
 
 
-def _tuple(values: object) -> str:
+def _tuple(values: Iterable[object]) -> str:
     """A tuple without Python's own spacing surprises."""
-    return str(tuple(values))  # type: ignore[arg-type]
+    return str(tuple(values))
 
 
 @TABLE.rule("Identity")
@@ -332,7 +333,7 @@ def _recurrent_weights(call: Call, hidden: int, name: str, both: bool) -> list[N
         part = (direction, direction + 1)
         for role, leaf in (("input_weight", "kernel"), ("hidden_weight", "recurrent_kernel")):
             columns = int(shape_of(call.weights[role])[2])
-            steps = (reshape((1, rows, columns), (rows, columns)), blocks(0, order), transpose(1, 0))
+            steps: tuple[Step, ...] = (reshape((1, rows, columns), (rows, columns)), blocks(0, order), transpose(1, 0))
             weights.append(NativeWeight(f"{prefix}{leaf}", call.weights[role], steps, (part,)))
         bias = call.weights["bias"]
         twofold = int(shape_of(bias)[1]) == 2 * rows
@@ -427,7 +428,7 @@ def transpose_rule(call: Call, w: Builder) -> None:
 @TABLE.rule("Unsqueeze")
 def unsqueeze(call: Call, w: Builder) -> None:
     rank = len(shape_of(call.y))
-    axes = [int(axis) % rank for axis in call.constant(1).reshape(-1)]  # type: ignore[union-attr]
+    axes = [int(axis) % rank for axis in call.known(1).reshape(-1)]
     kept = [axis for axis in range(rank) if axis not in axes]
     places = sorted(order_of(call.y).index(axis) for axis in axes)
     order = [order_of(call.x).index(kept.index(axis)) for axis in order_of(call.y) if axis in kept]
@@ -438,7 +439,7 @@ def unsqueeze(call: Call, w: Builder) -> None:
 @TABLE.rule("Squeeze")
 def squeeze(call: Call, w: Builder) -> None:
     rank = len(call.shape())
-    axes = [int(axis) % rank for axis in call.constant(1).reshape(-1)]  # type: ignore[union-attr]
+    axes = [int(axis) % rank for axis in call.known(1).reshape(-1)]
     kept = [axis for axis in range(rank) if axis not in axes]
     places = sorted(call.stored_axis(axis) for axis in axes)
     remaining = [axis for axis in order_of(call.x) if axis in kept]
@@ -472,14 +473,14 @@ def split(call: Call, w: Builder) -> None:
 
 @TABLE.rule("Slice")
 def slice_rule(call: Call, w: Builder) -> None:
-    starts, ends = call.constant(1), call.constant(2)
+    starts, ends = call.known(1), call.known(2)
     axes, steps = call.constant(3), call.constant(4)
     rank = len(call.shape())
     parts = [":"] * rank
-    for place in range(len(starts)):  # type: ignore[arg-type]
+    for place in range(len(starts)):
         axis = int(axes[place]) % rank if axes is not None else place
         step = int(steps[place]) if steps is not None else 1
-        start, stop = int(starts[place]), int(ends[place])  # type: ignore[index]
+        start, stop = int(starts[place]), int(ends[place])
         text = f"{start or ''}:{'' if abs(stop) >= 2**31 - 1 else stop}" + (f":{step}" if step != 1 else "")
         parts[call.stored_axis(axis)] = text
     while parts and parts[-1] == ":":
@@ -489,10 +490,10 @@ def slice_rule(call: Call, w: Builder) -> None:
 
 @TABLE.rule("Pad")
 def pad(call: Call, w: Builder) -> None:
-    amounts, fill = call.constant(1), call.constant(2)
+    amounts, fill = call.known(1), call.constant(2)
     call.attribute("mode")
     rank = len(call.shape())
-    pairs = tuple((int(amounts[axis]), int(amounts[axis + rank])) for axis in order_of(call.x))  # type: ignore[index]
+    pairs = tuple((int(amounts[axis]), int(amounts[axis + rank])) for axis in order_of(call.x))
     value = 0.0 if fill is None else float(fill.reshape(()))
     more = f", constant_values={value}" if value else ""
     w.emit(call.y, f"ops.pad({w.use(call.x)}, {pairs}{more})", light=True)

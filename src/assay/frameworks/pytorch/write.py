@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from assay.graph.calls import Call
 from assay.graph.layout import FLATTENED
-from assay.model import constant_of, shape_of
+from assay.model import shape_of, sizes_of
 from assay.write.body import Builder
 from assay.write.table import (
     NO_DEFAULT,
@@ -166,8 +168,9 @@ def group_norm(call: Call, w: Builder) -> None:
 @TABLE.rule("PRelu")
 def prelu(call: Call, w: Builder) -> None:
     weight = call.weights["weight"]
-    count = int(constant_of(weight).size)  # type: ignore[union-attr]
-    steps = () if len(shape_of(weight)) == 1 else (reshape(shape_of(weight), (count,)),)  # type: ignore[arg-type]
+    sizes = sizes_of(weight)
+    count = math.prod(sizes)
+    steps = () if len(sizes) == 1 else (reshape(sizes, (count,)),)
     _call_layer(call, w, "nn.PReLU", [positional(count, "channels")], [NativeWeight("weight", weight, steps)])
 
 
@@ -221,7 +224,7 @@ def _recurrent_weights(call: Call, directions: int, hidden: int, order: tuple[in
         part = (direction, direction + 1)
         for role, leaf in (("input_weight", "weight_ih_l0"), ("hidden_weight", "weight_hh_l0")):
             columns = int(shape_of(call.weights[role])[2])
-            steps = (reshape((1, rows, columns), (rows, columns)), blocks(0, order))
+            steps: tuple[Step, ...] = (reshape((1, rows, columns), (rows, columns)), blocks(0, order))
             weights.append(NativeWeight(f"{leaf}{suffix}", call.weights[role], steps, (part,)))
         # One trained bias comes with a second one that is a constant zero; otherwise both lie in one array.
         second = call.weights.get("second_bias", call.weights["bias"])
@@ -238,9 +241,9 @@ def attention(call: Call, w: Builder) -> None:
     call.attribute("kv_num_heads")
     causal = bool(call.attribute("is_causal", 0))
     split = []
-    for value in call.inputs[:3]:
-        part = w.temporary(value.meta.get("assay.hint", "x"))  # type: ignore[union-attr]
-        w.emit(part, f"{w.use(value)}.unflatten(-1, ({w.literal(heads, 'heads')}, -1)).transpose(1, 2)")
+    for given in call.inputs[:3]:
+        part = w.temporary("x" if given is None else given.meta.get("assay.hint", "x"))
+        w.emit(part, f"{w.use(given)}.unflatten(-1, ({w.literal(heads, 'heads')}, -1)).transpose(1, 2)")
         split.append(part)
     query, key, value = (w.use(part) for part in split)
     mixed = w.temporary("mixed")
@@ -315,14 +318,14 @@ def transpose_rule(call: Call, w: Builder) -> None:
 @TABLE.rule("Unsqueeze")
 def unsqueeze(call: Call, w: Builder) -> None:
     text = w.use(call.x)
-    for axis in sorted(int(axis) % len(shape_of(call.y)) for axis in call.constant(1).reshape(-1)):  # type: ignore[union-attr]
+    for axis in sorted(int(axis) % len(shape_of(call.y)) for axis in call.known(1).reshape(-1)):
         text = f"{text}.unsqueeze({axis})"
     w.emit(call.y, text, light=True)
 
 
 @TABLE.rule("Squeeze")
 def squeeze(call: Call, w: Builder) -> None:
-    axes = tuple(int(axis) for axis in call.constant(1).reshape(-1))  # type: ignore[union-attr]
+    axes = tuple(int(axis) for axis in call.known(1).reshape(-1))
     w.emit(call.y, f"{w.use(call.x)}.squeeze({axes[0] if len(axes) == 1 else axes})", light=True)
 
 
@@ -349,14 +352,14 @@ def split(call: Call, w: Builder) -> None:
 
 @TABLE.rule("Slice")
 def slice_rule(call: Call, w: Builder) -> None:
-    starts, ends = call.constant(1), call.constant(2)
+    starts, ends = call.known(1), call.known(2)
     axes, steps = call.constant(3), call.constant(4)
     rank = len(call.shape())
     parts = [":"] * rank
-    for place in range(len(starts)):  # type: ignore[arg-type]
+    for place in range(len(starts)):
         axis = int(axes[place]) % rank if axes is not None else place
         step = int(steps[place]) if steps is not None else 1
-        parts[axis] = _part(int(starts[place]), int(ends[place]), step)  # type: ignore[index]
+        parts[axis] = _part(int(starts[place]), int(ends[place]), step)
     while parts and parts[-1] == ":":
         parts.pop()
     w.emit(call.y, f"{w.use(call.x, 100)}[{', '.join(parts) or ':'}]", light=True)
@@ -371,10 +374,10 @@ def _part(start: int, stop: int, step: int) -> str:
 
 @TABLE.rule("Pad")
 def pad(call: Call, w: Builder) -> None:
-    amounts, fill = call.constant(1), call.constant(2)
+    amounts, fill = call.known(1), call.constant(2)
     call.attribute("mode")
     rank = len(call.shape())
-    pairs = [(int(amounts[axis]), int(amounts[axis + rank])) for axis in range(rank)]  # type: ignore[index]
+    pairs = [(int(amounts[axis]), int(amounts[axis + rank])) for axis in range(rank)]
     while pairs and pairs[0] == (0, 0):
         pairs.pop(0)
     listed = ", ".join(str(amount) for pair in reversed(pairs) for amount in pair)

@@ -92,9 +92,8 @@ def _axes(call: Call, rank: int) -> list[int]:
 @TABLE.rule("Squeeze")
 def squeeze(call: Call, w: Builder) -> None:
     only_data(call, 1)
-    if call.constant(1) is None:
-        axes = [axis for axis, size in enumerate(call.shape()) if size == 1]
-    else:
+    axes = [axis for axis, size in enumerate(call.shape()) if size == 1]
+    if call.constant(1) is not None:
         axes = _axes(call, len(call.shape()))
     places = [axis_text(place, len(call.shape())) for place in stored(call, axes)]
     text = f"tf.squeeze({w.use(call.x)}, {one_or_all(places)})"

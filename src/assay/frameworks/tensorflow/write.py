@@ -261,7 +261,7 @@ def _recurrent_weights(call: Call, units: int, direction: int | None) -> list[Na
     weights = []
     for role, leaf in (("input_weight", "kernel"), ("hidden_weight", "recurrent_kernel")):
         columns = int(shape_of(call.weights[role])[2])
-        steps = (reshape((1, rows, columns), (rows, columns)), blocks(0, order), transpose(1, 0))
+        steps: tuple[Step, ...] = (reshape((1, rows, columns), (rows, columns)), blocks(0, order), transpose(1, 0))
         weights.append(NativeWeight(f"{prefix}{leaf}", call.weights[role], steps, (part,)))
     for number, leaf in enumerate(("bias",) if call.kind == "RecurrentLSTM" else ("bias", "recurrent_bias")):
         steps = (reshape((1, rows), (rows,)), blocks(0, order))
