@@ -93,7 +93,9 @@ def test_a_stage_that_failed(package: Package) -> None:
         (0.25, 1 / 0.75, 0.25, 0.5, "in evaluation mode"),
     ],
 )
-def test_dropout_faults(package: Package, rate: float, scale: float, dropped: float, evaluated: float, message: str) -> None:
+def test_dropout_faults(
+    package: Package, rate: float, scale: float, dropped: float, evaluated: float, message: str
+) -> None:
     ones = np.ones((64, 256))
     trained = (np.random.default_rng(1).random(ones.shape) >= dropped) * scale
     status, reason = judged(replace(results(), dropout=((rate, trained, ones * evaluated),)), package)
@@ -115,7 +117,8 @@ def test_deviation_of_what_cannot_be_compared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "meant"), [(1e-5, 1e-5), (1 / 6, 1 / 6), (0.2, 0.2), (0.01, 0.01), (1 / 3, 1 / 3), (0.1234567, 0.1234567), (2.0, 2.0)]
+    ("stored", "meant"),
+    [(1e-5, 1e-5), (1 / 6, 1 / 6), (0.2, 0.2), (0.01, 0.01), (1 / 3, 1 / 3), (0.1234567, 0.1234567), (2.0, 2.0)],
 )
 def test_attributes_are_the_numbers_that_were_meant(stored: float, meant: float) -> None:
     assert intended(float(np.float32(stored))) == meant

@@ -99,11 +99,10 @@ class Judge:
                 checks.extend(self._training(results, self.reference[1], slack))
         checks.append(self._dropout(results))
         wrong = [item for item in checks if item.status == "different"]
-        reason = _sentence(wrong[0]) if wrong else None
         return Proof(
             contestant.name,
             "different" if wrong else "equal",
-            reason,
+            _sentence(wrong[0]) if wrong else None,
             tuple(checks),
             allowances=tuple(map(str, allowed)),
         )
@@ -162,8 +161,8 @@ class Judge:
             reason = f"dropout rates {found}, expected {expected}"
             return Check("dropout", "different", len(found), reason=reason)
         for number, (rate, trained, evaluated) in enumerate(results.dropout):
-            if reason := _dropout_fault(rate, trained, evaluated):
-                return Check("dropout", "different", len(found), f"dropout {number}", reason=reason)
+            if fault := _dropout_fault(rate, trained, evaluated):
+                return Check("dropout", "different", len(found), f"dropout {number}", reason=fault)
         return Check("dropout", "equal", len(found))
 
 

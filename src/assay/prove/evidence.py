@@ -42,7 +42,7 @@ class Evidence:
 
     def save(self, path: Path) -> None:
         """The .npz file that workers read."""
-        arrays = {f"inputs_{i}": array for i, array in enumerate(self.inputs)}
+        arrays: dict[str, Any] = {f"inputs_{i}": array for i, array in enumerate(self.inputs)}
         if self.targets is not None:
             arrays["targets"] = self.targets
         for number, (inputs, targets) in enumerate(self.steps):

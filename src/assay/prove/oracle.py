@@ -72,7 +72,8 @@ def evaluate(model: Model, inputs: Mapping[str, np.ndarray], wanted: Iterable[st
         name: array.astype(np.float64) if np.issubdtype(array.dtype, np.floating) else array
         for name, array in inputs.items()
     }
-    results: list[np.ndarray] = evaluator.run(None, given)
+    results = evaluator.run(None, given)
+    assert isinstance(results, list)  # a dictionary comes from intermediate results only
     return results
 
 

@@ -54,8 +54,9 @@ class Proof:
     @property
     def worst(self) -> Worst | None:
         """The deviation that is largest beside its tolerance."""
-        known = [item for item in self.checks if item.error is not None and item.tensor is not None and item.tolerance]
-        if not known:
-            return None
-        most = max(known, key=lambda item: item.error / item.tolerance)  # type: ignore[operator]
-        return Worst(most.check, most.tensor, most.error)  # type: ignore[arg-type]
+        known = [
+            (item.error / item.tolerance, Worst(item.check, item.tensor, item.error))
+            for item in self.checks
+            if item.error is not None and item.tensor is not None and item.tolerance
+        ]
+        return max(known, key=lambda pair: pair[0])[1] if known else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -58,8 +59,7 @@ class Prover:
     folder: Path
     seed: int = 0
     on_proof: OnProof | None = None
-    proofs: dict[str, Proof] = field(default_factory=dict)
-    finals: dict[str, str] = field(default_factory=dict)
+    proofs: dict[str, Proof] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
