@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import itertools
+import logging
 import os
 import shutil
 import subprocess
@@ -192,6 +193,8 @@ def _configure_process() -> None:
 def _configure_compiler() -> None:
     import torch._dynamo  # takes a second, so only where it is needed
 
+    # At every compilation of an optimizer it warns that profiling is left out of the program, which nobody misses.
+    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
     # A session meets several batch sizes, dropout on and off, training and evaluation: more than the usual 8 programs.
     torch._dynamo.config.recompile_limit = 64
     # As a written train.py does, and for its reason: torch 2.13 compiles wrong gradients of max_pool2d otherwise.
