@@ -99,7 +99,7 @@ def _header(plan: TrainingPlan, constants: dict[str, float | int], metric: _Metr
         "from __future__ import annotations",
         "",
         "import argparse",
-        *(["import math"] if metric.needs_math else []),
+        *(["import math"] if metric.needs_math or isinstance(plan.training.optimizer, Adam) else []),
         "import time",
         "from collections.abc import Callable",
         "from pathlib import Path",
@@ -223,7 +223,7 @@ def _schedule(schedule: Schedule) -> tuple[str, str, dict[str, float | int]]:
 def _optimizer(optimizer: Optimizer, rate: str, scheduled: bool) -> tuple[str, dict[str, float | int]]:
     """`make_optimizer`, and its constants."""
     steps: list[str] = []
-    title, rule, constants = _rule(optimizer, rate)
+    title, rules, constants = _rule(optimizer, rate)
     if optimizer.clip is not None:
         steps.append("optax.clip_by_global_norm(CLIP_NORM)")
         constants["CLIP_NORM"] = optimizer.clip
@@ -231,41 +231,63 @@ def _optimizer(optimizer: Optimizer, rate: str, scheduled: bool) -> tuple[str, d
     if isinstance(optimizer, SGD) and optimizer.weight_decay:
         steps.append("optax.add_decayed_weights(WEIGHT_DECAY)")
         constants["WEIGHT_DECAY"] = optimizer.weight_decay
-    steps.append(rule)
+    steps.extend(rules)
     if scheduled:
         title += ", at a scheduled rate"
     head = f'def make_optimizer() -> optax.GradientTransformation:\n    """{title}."""\n'
-    value = f"    return {rule}" if len(steps) == 1 else _call("return optax.chain", steps)
-    return head + value, constants
+    value = f"    return {steps[0]}" if len(steps) == 1 else _call("return optax.chain", steps)
+    local = _SCALE_BY_ADAM if isinstance(optimizer, Adam) else ""
+    return local + head + value, constants
 
 
-def _rule(optimizer: Optimizer, rate: str) -> tuple[str, str, dict[str, float | int]]:
-    """The optimizer's name for a reader, the Optax call, and the constants."""
+_SCALE_BY_ADAM = '''\
+def scale_by_adam() -> optax.GradientTransformation:
+    """optax.scale_by_adam with its bias correction by expm1: 1 - beta**count loses half its digits in float32."""
+
+    def update(gradients: Any, state: optax.ScaleByAdamState, _: Any = None) -> tuple[Any, optax.ScaleByAdamState]:
+        count = state.count + 1
+        mean = optax.tree.update_moment(gradients, state.mu, BETA_1, 1)
+        square = optax.tree.update_moment_per_elem_norm(gradients, state.nu, BETA_2, 2)
+        c1, c2 = (-jnp.expm1(jnp.asarray(count, float) * math.log(beta)) for beta in (BETA_1, BETA_2))
+        updates = jax.tree.map(lambda m, v: (m / c1) / (jnp.sqrt(v / c2) + EPSILON), mean, square)
+        return updates, optax.ScaleByAdamState(count, mean, square)
+
+    return optax.GradientTransformation(optax.scale_by_adam().init, update)
+
+
+'''
+
+
+def _rule(optimizer: Optimizer, rate: str) -> tuple[str, list[str], dict[str, float | int]]:
+    """The optimizer's name for a reader, the Optax transformations, and the constants."""
     match optimizer:
         case SGD():
             decays = " with weight decay" if optimizer.weight_decay else ""
             if not optimizer.momentum:
-                return f"SGD{decays}", f"optax.sgd({rate})", {}
+                return f"SGD{decays}", [f"optax.sgd({rate})"], {}
             kind, extra = ("Nesterov", ", nesterov=True") if optimizer.nesterov else ("classical", "")
             rule = f"optax.sgd({rate}, momentum=MOMENTUM{extra})"
             return (
                 f"SGD with {kind} momentum{decays and ' and weight decay'}",
-                rule,
+                [rule],
                 {"MOMENTUM": optimizer.momentum},
             )
         case Adam():
             constants = {"BETA_1": optimizer.beta_1, "BETA_2": optimizer.beta_2, "EPSILON": optimizer.epsilon}
-            arguments = f"{rate}, b1=BETA_1, b2=BETA_2, eps=EPSILON"
             if not isinstance(optimizer, AdamW):
-                return "Adam", f"optax.adam({arguments})", dict(constants)
+                return "Adam", ["scale_by_adam()", f"optax.scale_by_learning_rate({rate})"], dict(constants)
             return (
                 "AdamW: every parameter decays",
-                f"optax.adamw({arguments}, weight_decay=WEIGHT_DECAY)",
+                [
+                    "scale_by_adam()",
+                    "optax.add_decayed_weights(WEIGHT_DECAY)",
+                    f"optax.scale_by_learning_rate({rate})",
+                ],
                 constants | {"WEIGHT_DECAY": optimizer.weight_decay},
             )
         case RMSprop():
             rule = f"optax.rmsprop({rate}, decay=RHO, eps=EPSILON, eps_in_sqrt=False)"
-            return "RMSprop, epsilon outside the root", rule, {"RHO": optimizer.rho, "EPSILON": optimizer.epsilon}
+            return "RMSprop, epsilon outside the root", [rule], {"RHO": optimizer.rho, "EPSILON": optimizer.epsilon}
         case _:
             known = "SGD, Adam, AdamW or RMSprop"
             raise UnsupportedError(f"JAX cannot train with the optimizer {optimizer!r}: expected {known} of assay.nn")

@@ -47,7 +47,8 @@ def _several_inputs(plan: TrainingPlan) -> bool:
 
 def _imports(plan: TrainingPlan, uses_ops: bool) -> str:
     metric = plan.training.metric
-    standard = ["import argparse", *(["import math"] if metric == "bits-per-character" else [])]
+    needs_math = metric == "bits-per-character" or isinstance(plan.training.optimizer, optimizers.Adam)
+    standard = ["import argparse", *(["import math"] if needs_math else [])]
     third_party = [
         "import keras",
         *(["import numpy as np"] if metric in ("accuracy", "auc", "r2") else []),
@@ -130,8 +131,9 @@ _ADAM_STEP = """
         m = ops.convert_to_tensor(self._momentums[index])
         v = ops.convert_to_tensor(self._velocities[index])
         step = ops.cast(self.iterations + 1, variable.dtype)
-        rate = ops.cast(learning_rate, variable.dtype) / (1 - self.beta_1**step)
-        correction = ops.sqrt(1 - self.beta_2**step)
+        # 1 - beta**step, by expm1: the difference loses half its digits in float32.
+        rate = ops.cast(learning_rate, variable.dtype) / -ops.expm1(step * math.log(self.beta_1))
+        correction = ops.sqrt(-ops.expm1(step * math.log(self.beta_2)))
 
         m = self.beta_1 * m + (1 - self.beta_1) * gradient
         v = self.beta_2 * v + (1 - self.beta_2) * gradient * gradient

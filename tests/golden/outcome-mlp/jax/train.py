@@ -6,6 +6,7 @@ python train.py [--mode jit|eager] [--epochs N] [--seed N]
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -54,9 +55,27 @@ def loss_function(logits: jax.Array, events: jax.Array) -> jax.Array:
     return optax.sigmoid_binary_cross_entropy(logits, events).mean()
 
 
+def scale_by_adam() -> optax.GradientTransformation:
+    """optax.scale_by_adam with its bias correction by expm1: 1 - beta**count loses half its digits in float32."""
+
+    def update(gradients: Any, state: optax.ScaleByAdamState, _: Any = None) -> tuple[Any, optax.ScaleByAdamState]:
+        count = state.count + 1
+        mean = optax.tree.update_moment(gradients, state.mu, BETA_1, 1)
+        square = optax.tree.update_moment_per_elem_norm(gradients, state.nu, BETA_2, 2)
+        c1, c2 = (-jnp.expm1(jnp.asarray(count, float) * math.log(beta)) for beta in (BETA_1, BETA_2))
+        updates = jax.tree.map(lambda m, v: (m / c1) / (jnp.sqrt(v / c2) + EPSILON), mean, square)
+        return updates, optax.ScaleByAdamState(count, mean, square)
+
+    return optax.GradientTransformation(optax.scale_by_adam().init, update)
+
+
 def make_optimizer() -> optax.GradientTransformation:
     """AdamW: every parameter decays."""
-    return optax.adamw(LEARNING_RATE, b1=BETA_1, b2=BETA_2, eps=EPSILON, weight_decay=WEIGHT_DECAY)
+    return optax.chain(
+        scale_by_adam(),
+        optax.add_decayed_weights(WEIGHT_DECAY),
+        optax.scale_by_learning_rate(LEARNING_RATE),
+    )
 
 
 def make_state(model: nnx.Module, optimizer: optax.GradientTransformation) -> TrainState:

@@ -1,6 +1,7 @@
 """Trains outcome-mlp on the data beside this file: python train.py [--mode MODE] [--epochs N]."""
 
 import argparse
+import math
 from pathlib import Path
 
 import keras
@@ -31,8 +32,9 @@ class AdamW(keras.optimizers.AdamW):
         m = ops.convert_to_tensor(self._momentums[index])
         v = ops.convert_to_tensor(self._velocities[index])
         step = ops.cast(self.iterations + 1, variable.dtype)
-        rate = ops.cast(learning_rate, variable.dtype) / (1 - self.beta_1**step)
-        correction = ops.sqrt(1 - self.beta_2**step)
+        # 1 - beta**step, by expm1: the difference loses half its digits in float32.
+        rate = ops.cast(learning_rate, variable.dtype) / -ops.expm1(step * math.log(self.beta_1))
+        correction = ops.sqrt(-ops.expm1(step * math.log(self.beta_2)))
 
         m = self.beta_1 * m + (1 - self.beta_1) * gradient
         v = self.beta_2 * v + (1 - self.beta_2) * gradient * gradient

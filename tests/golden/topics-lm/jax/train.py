@@ -72,11 +72,27 @@ def learning_rate() -> optax.Schedule:
     return lambda count: schedule(jnp.asarray(count, float))
 
 
+def scale_by_adam() -> optax.GradientTransformation:
+    """optax.scale_by_adam with its bias correction by expm1: 1 - beta**count loses half its digits in float32."""
+
+    def update(gradients: Any, state: optax.ScaleByAdamState, _: Any = None) -> tuple[Any, optax.ScaleByAdamState]:
+        count = state.count + 1
+        mean = optax.tree.update_moment(gradients, state.mu, BETA_1, 1)
+        square = optax.tree.update_moment_per_elem_norm(gradients, state.nu, BETA_2, 2)
+        c1, c2 = (-jnp.expm1(jnp.asarray(count, float) * math.log(beta)) for beta in (BETA_1, BETA_2))
+        updates = jax.tree.map(lambda m, v: (m / c1) / (jnp.sqrt(v / c2) + EPSILON), mean, square)
+        return updates, optax.ScaleByAdamState(count, mean, square)
+
+    return optax.GradientTransformation(optax.scale_by_adam().init, update)
+
+
 def make_optimizer() -> optax.GradientTransformation:
     """AdamW: every parameter decays, on clipped gradients, at a scheduled rate."""
     return optax.chain(
         optax.clip_by_global_norm(CLIP_NORM),
-        optax.adamw(learning_rate(), b1=BETA_1, b2=BETA_2, eps=EPSILON, weight_decay=WEIGHT_DECAY),
+        scale_by_adam(),
+        optax.add_decayed_weights(WEIGHT_DECAY),
+        optax.scale_by_learning_rate(learning_rate()),
     )
 
 

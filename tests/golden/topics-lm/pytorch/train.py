@@ -59,8 +59,9 @@ def make_optimizer(model: TopicsLM) -> Optimizer:
     )
 
 
-def clip_gradients(gradients: list[Tensor]) -> None:
+def clip_gradients(parameters: list[Tensor]) -> None:
     """Scales all gradients alike, so that their common norm is CLIP_NORM at most (clip_grad_norm_ adds 1e-6 to it)."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     scale = (CLIP_NORM / torch.nn.utils.get_total_norm(gradients)).clamp(max=1.0)
     for gradient in gradients:
         gradient.mul_(scale)
@@ -68,20 +69,20 @@ def clip_gradients(gradients: list[Tensor]) -> None:
 
 def make_train_step(model: TopicsLM, optimizer: Optimizer, mode: str = "eager") -> Callable[..., Tensor]:
     """step(tokens, next_tokens) → loss: forward, loss, backward, clipping, optimizer and learning rate."""
-    loss_of, clip = compute_loss, clip_gradients
+    loss_of = compute_loss
     if mode == "compile":
         # Or torch 2.13 may compile wrong gradients of max_pool2d (github.com/pytorch/pytorch/issues/185509).
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False
         loss_of = torch.compile(compute_loss, dynamic=False)
-        clip = torch.compile(clip_gradients, dynamic=False)
+    parameters = list(model.parameters())
     scheduler = LambdaLR(optimizer, factor)
 
     def step(tokens: Tensor, next_tokens: Tensor) -> Tensor:
         optimizer.zero_grad()
         loss = loss_of(model, tokens, next_tokens)
         loss.backward()
-        clip([parameter.grad for parameter in model.parameters() if parameter.grad is not None])
+        clip_gradients(parameters)
         optimizer.step()
         scheduler.step()
         return loss.detach()
