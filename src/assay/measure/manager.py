@@ -62,8 +62,9 @@ class _Run:
     def run(self) -> Record:
         """The whole run, ended by itself or by Ctrl-C."""
         began = time.monotonic()
+        machine = environment(self._plan.thread_count, self._crew.cpus, self._plan.environment)
         self._file.write(_header(self._plan))
-        self._file.write(environment(self._plan.thread_count, self._crew.cpus, self._plan.environment))
+        self._file.write(machine)
         interrupted = False
         try:
             with self._crew:
