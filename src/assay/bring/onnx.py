@@ -8,7 +8,6 @@ import onnx
 import onnx_ir as ir
 
 from assay.errors import ModelError, NotFoundError
-from assay.graph.names import identifier
 from assay.model import Model
 from assay.nn.tensor import OPSET
 
@@ -31,7 +30,7 @@ def load_onnx(path: Path) -> Model:
     except Exception as error:  # the protobuf parser, the checker and the converter each have errors of their own
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{path} is not an ONNX model that can be read: {first}") from error
-    return Model(model.graph.name or identifier(path.stem), model)
+    return Model(model.graph.name or path.stem, model)
 
 
 def _opset(proto: onnx.ModelProto) -> int:

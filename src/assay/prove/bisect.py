@@ -35,7 +35,7 @@ def bisect(
     evidence: Evidence,
     folder: Path,
     proof: Proof,
-    run: Run | None = None,
+    run: Run,
 ) -> Divergence | None:
     """Where a contestant that is different diverges first, or None if that cannot be found out.
 
@@ -45,7 +45,7 @@ def bisect(
     if wrong is None:
         return None
     if wrong.check == "outputs":
-        return _by_outputs(model, contestant, package, evidence, folder, run or run_in_worker)
+        return _by_outputs(model, contestant, package, evidence, folder, run)
     if wrong.tensor is not None:
         return _by_parameter(model, package, wrong.tensor, wrong.error or 0.0)
     return None
@@ -94,19 +94,3 @@ def _divergence(call: Call, package: Package, error: float) -> Divergence:
     number = next((line for line, members in package.lines.items() if nodes & set(members)), None)
     source = lines[number - 1].strip() if number is not None else None
     return Divergence(node.name or "", node.op_type, error, "model.py" if number else None, number, source)
-
-
-def run_in_worker(contestant: Contestant, package: Path, evidence: Path) -> list[np.ndarray]:
-    """The float64 outputs of a package, computed in a worker process in the contestant's mode."""
-    from assay.measure import Entry, Plan, ProofResult, Proving, measure
-
-    found: list[np.ndarray] = []
-
-    def keep(_: Contestant, result: ProofResult) -> None:
-        with np.load(result.arrays, allow_pickle=False) as arrays:
-            count = sum(name.startswith("output/") for name in arrays.files)
-            found.extend(arrays[f"output/{index}"] for index in range(count))
-
-    proving = Proving(evidence, training=False, dropout_shape=None)
-    measure(Plan((Entry(contestant, package),), package.parent / f"{package.name}-run", proving=proving), prove=keep)
-    return found

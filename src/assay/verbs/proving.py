@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from assay.errors import AssayError
 from assay.frameworks import Contestant
-from assay.measure import ProofResult, Proving
+from assay.measure import Entry, Plan, ProofResult, Proving, measure
 from assay.model import Model
 from assay.prove import Judge, Proof
 from assay.prove.bisect import bisect
@@ -119,8 +121,21 @@ class Prover:
             proof = self.proofs.get(contestant.name)
             if proof is None or proof.status != "different" or time.monotonic() > deadline:
                 continue
-            divergence = bisect(
-                self.disturbed, contestant, self.packages[contestant.target], self.evidence, self.folder, proof
-            )
+            package = self.packages[contestant.target]
+            divergence = bisect(self.disturbed, contestant, package, self.evidence, self.folder, proof, run_in_worker)
             if divergence is not None:
                 self.keep(replace(proof, divergence=divergence))
+
+
+def run_in_worker(contestant: Contestant, package: Path, evidence: Path) -> list[np.ndarray]:
+    """The float64 outputs of a package, computed in a worker process in the contestant's mode."""
+    found: list[np.ndarray] = []
+
+    def keep(_: Contestant, result: ProofResult) -> None:
+        with np.load(result.arrays, allow_pickle=False) as arrays:
+            count = sum(name.startswith("output/") for name in arrays.files)
+            found.extend(arrays[f"output/{index}"] for index in range(count))
+
+    proving = Proving(evidence, training=False, dropout_shape=None)
+    measure(Plan((Entry(contestant, package),), package.parent / f"{package.name}-run", proving=proving), prove=keep)
+    return found
