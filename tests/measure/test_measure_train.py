@@ -16,10 +16,11 @@ from assay.errors import WorkerError
 from assay.measure.trainer import Trained, TrainingRun, train
 
 
-def go(bench: Bench, folder: Path, steps: int, on_progress: Any = None, **behaviour: Any) -> Trained:
+def go(bench: Bench, folder: Path, steps: int, on_progress: Any = None, start: Any = None, **behaviour: Any) -> Trained:
     entry = bench.entry("jax:jit", **behaviour)
     draw = np.random.default_rng(0)
-    run = TrainingRun(rows=draw.integers(0, 100, (steps, 16)), constants={"LEARNING_RATE": 0.5}, dtype="float64")
+    rows = draw.integers(0, 100, (steps, 16))
+    run = TrainingRun(rows, constants={"LEARNING_RATE": 0.5}, dtype="float64", start=start)
     sessions = {"jax": "fake_framework:Session"}
     environment = {"PYTHONPATH": str(HERE), "TEST_RUN": str(bench.folder)}
     return train(entry, folder, run, on_progress, 1, environment, sessions)
@@ -40,6 +41,8 @@ def test_training(bench: Bench, tmp_path: Path) -> None:
         np.testing.assert_allclose(file["output/0"], expected, rtol=1e-12)
     again = go(Bench(tmp_path / "other"), tmp_path / "again", 60)
     assert again.losses == trained.losses
+    further = go(Bench(tmp_path / "third"), tmp_path / "further", 5, start=weights)
+    assert further.losses[0] < trained.losses[0]
 
 
 def test_ctrl_c_keeps_what_was_learnt(bench: Bench, tmp_path: Path) -> None:

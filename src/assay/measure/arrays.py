@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,8 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(unfinished, "wb") as file:
-            np.savez(file, **dict(arrays))  # type: ignore[arg-type]
+            members: dict[str, Any] = dict(arrays)  # the checker takes a name for savez's own option
+            np.savez(file, **members)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from assay.measure.arrays import save_arrays
 from assay.measure.crew import Crew
 from assay.measure.effort import Limits
 from assay.measure.plan import Entry, allowed_cpus
+from assay.measure.process import WorkerProcess
 
 _CHECKPOINT = 60.0  # seconds between saved states
 _STOPPING = 60.0  # seconds that a training may take to end after Ctrl-C
@@ -67,14 +68,7 @@ def train(
     order = folder / "arrays" / f"{name}-order.npz"
     with Crew(folder, threads or len(allowed_cpus()), environment, sessions, limits) as crew:
         save_arrays(order, {"rows": run.rows})
-        worker = crew.start("training", entry.contestant)
-        crew.answer(worker)
-        crew.call(worker, "load", limits.load)
-        package, mode = str(entry.folder.absolute()), entry.contestant.mode
-        crew.call(worker, "open", limits.load, folder=package, mode=mode, dtype=run.dtype)
-        if run.start is not None:
-            save_arrays(state, run.start)
-            crew.call(worker, "restore", limits.call, arrays=str(state))
+        worker = _open(crew, entry, run, state, limits)
         data = str(entry.data_file.absolute())
         worker.send(
             "train",
@@ -101,3 +95,16 @@ def train(
         state,
         outputs if run.predict is not None else None,
     )
+
+
+def _open(crew: Crew, entry: Entry, run: TrainingRun, state: Path, limits: Limits) -> WorkerProcess:
+    """A worker with the package open, with the weights to start from."""
+    worker = crew.start("training", entry.contestant)
+    crew.answer(worker)
+    crew.call(worker, "load", limits.load)
+    package, mode = str(entry.folder.absolute()), entry.contestant.mode
+    crew.call(worker, "open", limits.load, folder=package, mode=mode, dtype=run.dtype)
+    if run.start is not None:
+        save_arrays(state, run.start)
+        crew.call(worker, "restore", limits.call, arrays=str(state))
+    return worker
