@@ -273,9 +273,9 @@ def _make_train_step(names: _Names, rule: _Rule, is_scheduled: bool, clips: bool
     lines = [
         head,
         f'    """step({names.arguments}) → loss: {", ".join(parts[:-1])} and {parts[-1]}."""',
-        *_modes(rule),
-        *(["    parameters = list(model.parameters())"] if clips else []),
         *(["    scheduler = LambdaLR(optimizer, factor)"] if is_scheduled else []),
+        *(["    parameters = list(model.parameters())"] if clips else []),
+        *_modes(rule),
         "",
         _signature("    def step", names.typed, "Tensor"),
         "        optimizer.zero_grad()",
@@ -333,7 +333,7 @@ def _metric(plan: TrainingPlan, names: _Names) -> tuple[str, list[str]]:
             value = f"{_loss(loss, names)[0]}.item() / math.log(2)"
         case "r2" if isinstance(loss, (MeanSquaredError, MeanAbsoluteError, Huber)):
             title, meaning = "R²", f"R²: the share of the variance of {t} that is explained."
-            value = f"1 - (({t} - {y}).square().sum() / ({t} - {t}.mean()).square().sum()).item()"
+            value = f"1 - (F.mse_loss({y}, {t}) / {t}.var(correction=0)).item()"
         case "loss":
             title, meaning, value = "loss", "The mean loss.", f"{_loss(loss, names)[0]}.item()"
         case metric:
