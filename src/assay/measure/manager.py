@@ -120,8 +120,10 @@ class _Run:
                 self._background.add(self._preparing.job(arm))
         if self._plan.curve is not None and proving is not None:
             for arm in self._arms:
-                for dtype in ("float32", *(["float64"] if arm.name in self._plan.curve.truth else [])):
-                    self._background.add(prover.curve_job(arm, self._plan.curve, dtype))
+                self._background.add(prover.curve_job(arm, self._plan.curve, "float32"))
+                if arm.name in self._plan.curve.truth:
+                    for rounding in range(self._plan.curve.roundings + 1):
+                        self._background.add(prover.curve_job(arm, self._plan.curve, "float64", rounding))
 
     def _alive(self) -> list[Arm]:
         return [arm for arm in self._arms if arm.reason is None]

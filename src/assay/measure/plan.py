@@ -88,6 +88,7 @@ class Curve:
     order: Path
     constants: Mapping[str, Any] = field(default_factory=dict)
     truth: tuple[str, ...] = ()
+    roundings: int = 3  # float64 trainings that start one float32 rounding away: what rounding alone does to this curve
 
 
 @dataclass(frozen=True)

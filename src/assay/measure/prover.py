@@ -49,21 +49,22 @@ class Prover:
             holds=frozenset({arm.name, f"proof of {arm.contestant.target}"}),
         )
 
-    def curve_job(self, arm: Arm, curve: Curve, dtype: str) -> Job:
+    def curve_job(self, arm: Arm, curve: Curve, dtype: str, rounding: int = 0) -> Job:
         """The loss curve of a contestant that is proven, in the process that proved it."""
-        self._curves[f"{arm.name} {dtype}"] = arm
+        key = f"{arm.name} {dtype} {rounding}"
+        self._curves[key] = arm
         return Job(
             f"curve of {arm.name} in {dtype}",
-            begin=lambda: self._curve(arm, curve, dtype),
-            failed=lambda error: self._curve_failed(arm, dtype, error),
+            begin=lambda: self._curve(arm, curve, dtype, rounding),
+            failed=lambda error: self._curve_failed(arm, dtype, rounding, error),
             holds=frozenset({f"proof of {arm.contestant.target}"}),
             ready=lambda: arm.proven or arm.reason is not None,
-            wanted=lambda: self._curve_wanted(arm, dtype),
+            wanted=lambda: self._curve_wanted(arm, key),
         )
 
-    def _curve_wanted(self, arm: Arm, dtype: str) -> bool:
+    def _curve_wanted(self, arm: Arm, key: str) -> bool:
         if arm.reason is not None:
-            self._curves.pop(f"{arm.name} {dtype}", None)
+            self._curves.pop(key, None)
             self._release(arm.contestant.target)
         return arm.reason is None
 
@@ -101,7 +102,7 @@ class Prover:
         self._judge(arm, ProofResult(arm.contestant, save, layers, dict(reply["errors"]), reply["seconds"]))
         self._after(arm)
 
-    def _curve(self, arm: Arm, curve: Curve, dtype: str) -> Script:
+    def _curve(self, arm: Arm, curve: Curve, dtype: str, rounding: int) -> Script:
         worker = yield from self._worker(arm)
         limits = self._plan.effort.limits
         worker.send("open", limits.load, folder=str(arm.entry.folder.absolute()), mode=arm.contestant.mode, dtype=dtype)
@@ -115,15 +116,16 @@ class Prover:
             dropout=False,
             save=None,
             checkpoint_seconds=None,
+            rounding=rounding,
         )
         reply = yield worker
-        self._file.write(LossCurve(arm.name, dtype, tuple(reply["losses"]), reply["seconds"]))
-        self._curves.pop(f"{arm.name} {dtype}", None)
+        self._file.write(LossCurve(arm.name, dtype, tuple(reply["losses"]), reply["seconds"], rounding=rounding))
+        self._curves.pop(f"{arm.name} {dtype} {rounding}", None)
         self._release(arm.contestant.target)
 
-    def _curve_failed(self, arm: Arm, dtype: str, error: WorkerError) -> None:
-        self._file.write(LossCurve(arm.name, dtype, (), None, str(error)))
-        self._curves.pop(f"{arm.name} {dtype}", None)
+    def _curve_failed(self, arm: Arm, dtype: str, rounding: int, error: WorkerError) -> None:
+        self._file.write(LossCurve(arm.name, dtype, (), None, str(error), rounding))
+        self._curves.pop(f"{arm.name} {dtype} {rounding}", None)
         self._discard(arm.contestant.target)
 
     def _crashed(self, arm: Arm, error: WorkerError) -> None:

@@ -60,6 +60,7 @@ class LossCurve:
     losses: tuple[float, ...]
     seconds: float | None
     reason: str | None = None
+    rounding: int = 0  # not 0: started one float32 rounding away from the weights, in the n-th random direction
 
 
 @dataclass(frozen=True)

@@ -26,11 +26,13 @@ def run(
     dropout: bool,
     save: str | None,
     checkpoint_seconds: float | None,
+    rounding: int = 0,
 ) -> dict[str, Any]:
     """One optimizer step per row of `order`, an .npz file with `rows`: int (steps, batch) indices of training examples.
 
     Progress is told about five times a second. The state is saved at the end, every `checkpoint_seconds` on the way,
     and when asked to stop, so that what was learnt is kept; it is not saved at all without `save`.
+    `rounding`, if not 0, seeds a disturbance of the starting weights by one float32 rounding.
     """
     inputs, targets = split_of(load_data(Path(data)), "train")
     if targets is None:
@@ -38,6 +40,8 @@ def run(
     with np.load(order, allow_pickle=False) as file:
         rows = file["rows"]
     session.set_dropout(dropout)
+    if rounding:
+        session.set_state(_rounded(session.state(), rounding))
     session.begin_training(constants)
     losses: list[float] = []
     started = told = saved = time.perf_counter()
@@ -60,6 +64,17 @@ def run(
     if save is not None:
         save_arrays(Path(save), session.state())
     return {"losses": losses, "seconds": seconds, "stopped": stopped}
+
+
+def _rounded(state: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """Every floating number moved by half a float32 unit in the last place, up or down at random."""
+    generator = np.random.default_rng(seed)
+    half = float(np.finfo(np.float32).eps) / 2
+    return {
+        name: array * (1 + half * generator.choice([-1.0, 1.0], array.shape))
+        for name, array in sorted(state.items())
+        if np.issubdtype(array.dtype, np.floating)
+    }
 
 
 def predict(session: Session, data: Path, split: str, batch_size: int, save: Path) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from assay.measure import Curve as CurveRequest
 from assay.measure import Record
 from assay.model import Model
 from assay.show import facts
-from assay.verbs.proving import Written
 from assay.workloads import Workload
 from assay.workloads.data import Dataset
 
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
 
 STEPS = 50
 PREFERRED_REFERENCE = ("pytorch:eager", "jax:jit", "tensorflow:graph")
-# Within this many float32 roundings of the float64 curve every contestant is as good as any: the reference itself may be
-# lucky to the last bit.
-FLOOR = 64 * float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -58,28 +54,38 @@ def plan_curves(model: Model, dataset: Dataset, folder: Path, batch: int, contes
     return CurvePlan(CurveRequest(order, truth=(reference,)), rows)
 
 
-def curves_of(plan: CurvePlan, record: Record, written: Written, workload: Workload) -> facts.TrainingEquality | None:
-    """The curves beside the float64 one; a contestant is equal if it stays within twice the reference's distance."""
+def curves_of(record: Record, workload: Workload) -> facts.TrainingEquality | None:
+    """The curves beside the float64 one. A contestant is equal if its distance from it is at most twice the reference's.
+
+    Training amplifies rounding, and the reference may be lucky; so the reference's distance is the largest of its own
+    float32 curve's and of those of float64 trainings that start one float32 rounding away.
+    """
     found = {item.contestant: item.losses for item in record.curves if item.dtype == "float32" and item.losses}
-    truth = next((item for item in record.curves if item.dtype == "float64" and item.losses), None)
+    exact = [item for item in record.curves if item.dtype == "float64" and item.losses]
+    truth = next((item for item in exact if not item.rounding), None)
     if truth is None or not found:
         return None
     distances = {name: distance(losses, truth.losses) for name, losses in found.items()}
     reference = truth.contestant if truth.contestant in distances else next(iter(distances))
-    limit = max(2 * distances[reference], FLOOR)
+    rounded = [distance(item.losses, truth.losses) for item in exact if item.rounding]
+    limit = 2 * max([distances[reference], *rounded])
     return facts.TrainingEquality(
         steps=len(truth.losses),
         truth=truth.losses,
         truth_contestant=truth.contestant,
         reference=reference,
         limit=limit,
-        curves=tuple(
-            facts.Curve(name, "equal" if distances[name] <= limit else "different", losses, distances[name])
-            for name, losses in found.items()
-        ),
+        curves=tuple(_curve(name, losses, distances[name], limit) for name, losses in found.items()),
         metric=None,
         metric_goal=workload.goal,
     )
+
+
+def _curve(name: str, losses: Sequence[float], away: float, limit: float) -> facts.Curve:
+    if away <= limit:
+        return facts.Curve(name, "equal", tuple(losses), away)
+    reason = f"its losses are up to {away:.1e} away from the float64 curve, at most {limit:.1e} expected"
+    return facts.Curve(name, "different", tuple(losses), away, reason=reason)
 
 
 def distance(losses: Sequence[float], truth: Sequence[float]) -> float:

@@ -50,7 +50,7 @@ class Workload:
 def _digits() -> Training:
     from assay import nn
 
-    return nn.Training(nn.CrossEntropy(), nn.Adam(1e-3, schedule=nn.Cosine(330)), batch_size=64, epochs=15)
+    return nn.Training(nn.CrossEntropy(), nn.Adam(1e-3, schedule=nn.Cosine(330, warmup=30)), batch_size=64, epochs=15)
 
 
 def _mnist() -> Training:
