@@ -25,6 +25,7 @@ LEARNING_RATE = 0.001
 BETA_1 = 0.9
 BETA_2 = 0.999
 EPSILON = 1e-08
+WARMUP_STEPS = 30
 TOTAL_STEPS = 330
 FINAL_FACTOR = 0.0
 BATCH_SIZE = 64
@@ -57,8 +58,16 @@ def loss_function(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def learning_rate() -> optax.Schedule:
-    """Half a cosine from LEARNING_RATE down to FINAL_FACTOR of it at TOTAL_STEPS."""
-    return optax.cosine_decay_schedule(LEARNING_RATE, decay_steps=TOTAL_STEPS, alpha=FINAL_FACTOR)
+    """Linear warm-up to LEARNING_RATE, then half a cosine down to FINAL_FACTOR of it at TOTAL_STEPS."""
+    schedule = optax.warmup_cosine_decay_schedule(
+        init_value=LEARNING_RATE / (WARMUP_STEPS + 1),
+        peak_value=LEARNING_RATE,
+        warmup_steps=WARMUP_STEPS,
+        decay_steps=TOTAL_STEPS,
+        end_value=FINAL_FACTOR * LEARNING_RATE,
+    )
+    # With the count as a float, because JAX divides integers in float32 even among float64.
+    return lambda count: schedule(jnp.asarray(count, float))
 
 
 def scale_by_adam() -> optax.GradientTransformation:

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from model import load
 
 LEARNING_RATE = 0.001
+WARMUP_STEPS = 30
 TOTAL_STEPS = 330
 FINAL_FACTOR = 0.0
 BETA_1 = 0.9
@@ -56,8 +57,14 @@ def load_data():
 
 
 def make_optimizer():
-    """Adam, its rate falling by a cosine."""
-    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, decay_steps=TOTAL_STEPS, alpha=FINAL_FACTOR)
+    """Adam, its rate falling by a cosine after a warm-up."""
+    rate = keras.optimizers.schedules.CosineDecay(
+        LEARNING_RATE / (WARMUP_STEPS + 1),
+        decay_steps=TOTAL_STEPS - WARMUP_STEPS,
+        alpha=FINAL_FACTOR,
+        warmup_target=LEARNING_RATE,
+        warmup_steps=WARMUP_STEPS,
+    )
     return Adam(rate, beta_1=BETA_1, beta_2=BETA_2, epsilon=EPSILON)
 
 

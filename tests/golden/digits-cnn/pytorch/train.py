@@ -24,6 +24,7 @@ LEARNING_RATE = 0.001
 BETA_1 = 0.9
 BETA_2 = 0.999
 EPSILON = 1e-08
+WARMUP_STEPS = 30
 TOTAL_STEPS = 330
 FINAL_FACTOR = 0.0
 BATCH_SIZE = 64
@@ -43,8 +44,10 @@ def compute_loss(model: DigitsCNN, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def factor(step: int) -> float:
-    """Of the learning rate: half a cosine from 1 down to FINAL_FACTOR at TOTAL_STEPS."""
-    progress = min(1.0, step / TOTAL_STEPS)
+    """Of the learning rate: linear up to 1, then half a cosine from 1 down to FINAL_FACTOR at TOTAL_STEPS."""
+    if step < WARMUP_STEPS:
+        return (step + 1) / (WARMUP_STEPS + 1)
+    progress = min(1.0, (step - WARMUP_STEPS) / (TOTAL_STEPS - WARMUP_STEPS))
     return FINAL_FACTOR + (1 - FINAL_FACTOR) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
@@ -54,13 +57,13 @@ def make_optimizer(model: DigitsCNN) -> Optimizer:
 
 def make_train_step(model: DigitsCNN, optimizer: Optimizer, mode: str = "eager") -> Callable[..., Tensor]:
     """step(images, labels) → loss: forward, loss, backward, optimizer and learning rate."""
+    scheduler = LambdaLR(optimizer, factor)
     loss_of = compute_loss
     if mode == "compile":
         # Or torch 2.13 may compile wrong gradients of max_pool2d (github.com/pytorch/pytorch/issues/185509).
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False
         loss_of = torch.compile(compute_loss, dynamic=False)
-    scheduler = LambdaLR(optimizer, factor)
 
     def step(images: Tensor, labels: Tensor) -> Tensor:
         optimizer.zero_grad()

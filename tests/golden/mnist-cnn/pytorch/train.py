@@ -58,13 +58,13 @@ def make_optimizer(model: MnistCNN) -> Optimizer:
 
 def make_train_step(model: MnistCNN, optimizer: Optimizer, mode: str = "eager") -> Callable[..., Tensor]:
     """step(images, labels) → loss: forward, loss, backward, optimizer and learning rate."""
+    scheduler = LambdaLR(optimizer, factor)
     loss_of = compute_loss
     if mode == "compile":
         # Or torch 2.13 may compile wrong gradients of max_pool2d (github.com/pytorch/pytorch/issues/185509).
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False
         loss_of = torch.compile(compute_loss, dynamic=False)
-    scheduler = LambdaLR(optimizer, factor)
 
     def step(images: Tensor, labels: Tensor) -> Tensor:
         optimizer.zero_grad()

@@ -57,8 +57,10 @@ class Dense(tf.Module):
         self.bias = tf.Variable(tf.zeros(units)) if use_bias else None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        # (tf.tensordot takes any number of axes, but reshapes three times.)
-        y = tf.matmul(x, self.kernel) if len(x.shape) == 2 else tf.tensordot(x, self.kernel, 1)
+        if len(x.shape) > 2:  # work on a matrix: only then do product, bias and activation fuse
+            y = self(tf.reshape(x, (-1, x.shape[-1])))
+            return tf.reshape(y, (-1, *x.shape[1:-1], y.shape[-1]))
+        y = tf.matmul(x, self.kernel)
         return y if self.bias is None else tf.nn.bias_add(y, self.bias)
 
 
@@ -74,29 +76,31 @@ class BatchNorm(tf.Module):
         self.moving_variance = tf.Variable(tf.ones(channels), trainable=False)
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if not training:
-            return self.normalize(x, self.moving_mean, self.moving_variance)
-        if x.dtype == tf.float32 and len(x.shape) == 4:  # all that the fused kernel knows
-            y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-                x=x,
-                scale=self.scale,
-                offset=self.offset,
-                mean=[],
-                variance=[],
-                epsilon=self.epsilon,
-            )
-            count = tf.cast(tf.size(x) / tf.size(mean), x.dtype)
-            variance *= (count - 1) / count  # the kernel returns the unbiased one
+        if x.dtype == tf.float32 and len(x.shape) == 4:  # all that TensorFlow's fused kernel knows
+            y, mean, variance = self.fused(x, training)
         else:
-            mean, variance = tf.nn.moments(x, list(range(len(x.shape) - 1)))
-            y = self.normalize(x, mean, variance)
-        keep = self.momentum
-        self.moving_mean.assign(keep * self.moving_mean + (1 - keep) * mean)
-        self.moving_variance.assign(keep * self.moving_variance + (1 - keep) * variance)
+            mean, variance = self.moving_mean, self.moving_variance
+            if training:
+                mean, variance = tf.nn.moments(x, list(range(len(x.shape) - 1)))
+            y = tf.nn.batch_normalization(x, mean, variance, self.offset, self.scale, self.epsilon)
+        if training:
+            keep = self.momentum
+            self.moving_mean.assign(keep * self.moving_mean + (1 - keep) * mean)
+            self.moving_variance.assign(keep * self.moving_variance + (1 - keep) * variance)
         return y
 
-    def normalize(self, x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor) -> tf.Tensor:
-        return tf.nn.batch_normalization(x, mean, variance, self.offset, self.scale, self.epsilon)
+    def fused(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=self.scale,
+            offset=self.offset,
+            mean=[] if training else self.moving_mean,
+            variance=[] if training else self.moving_variance,
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        count = tf.cast(tf.size(x) / tf.size(mean), x.dtype)
+        return y, mean, variance * (count - 1) / count  # the kernel's variance is the unbiased one
 
 
 class Dropout(tf.Module):

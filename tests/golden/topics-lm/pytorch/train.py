@@ -69,14 +69,14 @@ def clip_gradients(parameters: list[Tensor]) -> None:
 
 def make_train_step(model: TopicsLM, optimizer: Optimizer, mode: str = "eager") -> Callable[..., Tensor]:
     """step(tokens, next_tokens) → loss: forward, loss, backward, clipping, optimizer and learning rate."""
+    scheduler = LambdaLR(optimizer, factor)
+    parameters = list(model.parameters())
     loss_of = compute_loss
     if mode == "compile":
         # Or torch 2.13 may compile wrong gradients of max_pool2d (github.com/pytorch/pytorch/issues/185509).
         torch.use_deterministic_algorithms(True)
         torch.utils.deterministic.fill_uninitialized_memory = False
         loss_of = torch.compile(compute_loss, dynamic=False)
-    parameters = list(model.parameters())
-    scheduler = LambdaLR(optimizer, factor)
 
     def step(tokens: Tensor, next_tokens: Tensor) -> Tensor:
         optimizer.zero_grad()

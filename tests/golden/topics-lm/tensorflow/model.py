@@ -7,31 +7,28 @@ import tensorflow as tf
 from safetensors.numpy import load_file
 
 
-def attention(
-    query: tf.Tensor,
-    key: tf.Tensor,
-    value: tf.Tensor,
-    heads: int,
-    causal: bool = False,
-) -> tf.Tensor:
-    """Scaled dot-product attention of (batch, time, features), each head on its own features."""
+def split_packed_heads(x: tf.Tensor, heads: int, parts: int) -> list[tf.Tensor]:
+    """(batch, time, parts * features) → parts of (batch, heads, time, features / heads)."""
+    _, time, features = x.shape
+    x = tf.reshape(x, (-1, time, parts, heads, features // (parts * heads)))
+    return tf.unstack(tf.transpose(x, (2, 0, 3, 1, 4)))
 
-    def split(x: tf.Tensor) -> tf.Tensor:  # (batch, heads, time, features / heads)
-        _, time, features = x.shape
-        return tf.transpose(tf.reshape(x, (-1, time, heads, features // heads)), (0, 2, 1, 3))
 
-    query, key, value = split(query), split(key), split(value)
+def attention(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, causal: bool = False) -> tf.Tensor:
+    """Scaled dot-product attention: (batch, heads, time, size) → (batch, time, heads * size)."""
     scores = tf.matmul(query * query.shape[-1] ** -0.5, key, transpose_b=True)
     if causal:
         visible = tf.linalg.band_part(tf.ones(scores.shape[-2:], tf.bool), -1, 0)
         scores = tf.where(visible, scores, -math.inf)
     mixed = tf.transpose(tf.matmul(tf.nn.softmax(scores), value), (0, 2, 1, 3))
-    return tf.reshape(mixed, (-1, mixed.shape[1], heads * mixed.shape[3]))
+    return tf.reshape(mixed, (-1, mixed.shape[1], mixed.shape[2] * mixed.shape[3]))
 
 
 def gelu(x: tf.Tensor) -> tf.Tensor:
     """The exact GELU. (tf.nn.gelu rounds a constant to float32, whatever the type of x.)"""
-    return 0.5 * x * tf.math.erfc(-math.sqrt(0.5) * x)
+    if len(x.shape) > 2:  # work on a matrix: only then does it fuse with the product before it
+        return tf.reshape(gelu(tf.reshape(x, (-1, x.shape[-1]))), (-1, *x.shape[1:]))
+    return 0.5 * x * (1 + tf.math.erf(x * math.sqrt(0.5)))
 
 
 def glorot_uniform(shape: tuple[int, ...]) -> tf.Tensor:
@@ -49,8 +46,10 @@ class Dense(tf.Module):
         self.bias = tf.Variable(tf.zeros(units)) if use_bias else None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        # (tf.tensordot takes any number of axes, but reshapes three times.)
-        y = tf.matmul(x, self.kernel) if len(x.shape) == 2 else tf.tensordot(x, self.kernel, 1)
+        if len(x.shape) > 2:  # work on a matrix: only then do product, bias and activation fuse
+            y = self(tf.reshape(x, (-1, x.shape[-1])))
+            return tf.reshape(y, (-1, *x.shape[1:-1], y.shape[-1]))
+        y = tf.matmul(x, self.kernel)
         return y if self.bias is None else tf.nn.bias_add(y, self.bias)
 
 
@@ -100,8 +99,8 @@ class MultiHeadAttention(tf.Module):
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         x = self.query_key_value(x)  # (batch, 64, 384)
-        query, key, value = tf.split(x, 3, axis=-1)
-        x = attention(query, key, value, 4, causal=True)  # (batch, 64, 128)
+        query, key, value = split_packed_heads(x, heads=4, parts=3)
+        x = attention(query, key, value, causal=True)  # (batch, 64, 128)
         return self.output(x)  # (batch, 64, 128)
 
 

@@ -57,6 +57,7 @@ def make_optimizer(model: VowelsRNN) -> Optimizer:
 
 def make_train_step(model: VowelsRNN, optimizer: Optimizer, mode: str = "eager") -> Callable[..., Tensor]:
     """step(frames, speakers) → loss: forward, loss, backward, optimizer and learning rate."""
+    scheduler = LambdaLR(optimizer, factor)
     loss_of, update = compute_loss, optimizer.step
     if mode == "compile":
         # Or torch 2.13 may compile wrong gradients of max_pool2d (github.com/pytorch/pytorch/issues/185509).
@@ -64,7 +65,6 @@ def make_train_step(model: VowelsRNN, optimizer: Optimizer, mode: str = "eager")
         torch.utils.deterministic.fill_uninitialized_memory = False
         loss_of = torch.compile(compute_loss, dynamic=False)
         update = torch.compile(optimizer.step, dynamic=False)
-    scheduler = LambdaLR(optimizer, factor)
 
     def step(frames: Tensor, speakers: Tensor) -> Tensor:
         optimizer.zero_grad()

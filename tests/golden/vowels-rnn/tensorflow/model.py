@@ -24,8 +24,10 @@ class Dense(tf.Module):
         self.bias = tf.Variable(tf.zeros(units)) if use_bias else None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        # (tf.tensordot takes any number of axes, but reshapes three times.)
-        y = tf.matmul(x, self.kernel) if len(x.shape) == 2 else tf.tensordot(x, self.kernel, 1)
+        if len(x.shape) > 2:  # work on a matrix: only then do product, bias and activation fuse
+            y = self(tf.reshape(x, (-1, x.shape[-1])))
+            return tf.reshape(y, (-1, *x.shape[1:-1], y.shape[-1]))
+        y = tf.matmul(x, self.kernel)
         return y if self.bias is None else tf.nn.bias_add(y, self.bias)
 
 
