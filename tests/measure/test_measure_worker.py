@@ -45,7 +45,7 @@ def test_a_worker_measures(crew: Crew, bench: Bench) -> None:
     first = crew.call(worker, "first", 10, task="infer/1")
     assert [call["compiles"] for call in first["calls"]] == [0, 0, 0]
     assert first["high_water_bytes"] > 1_000_000
-    warm = crew.call(worker, "warm", 10, task="train/8", calls=10, seconds=0.1)
+    warm = crew.call(worker, "warm", 10, task="train/8", calls=10, seconds=5.0)
     assert len(warm["times_ns"]) >= 10 and min(warm["times_ns"]) > 1_000_000
     sample = crew.call(worker, "sample", 10, task="train/8", calls=5, run_in=0.001, start=3)
     assert sample["calls"] == 5 and sample["wall_ns"] > 5_000_000
