@@ -119,10 +119,13 @@ class Progress:
             self._line(proof.contestant).proof = proof
 
     def measurements(self, found: Iterable[Measurement]) -> None:
-        """Figures that stand, or stand so far; later ones replace them."""
+        """Figures that stand, or stand so far; later ones replace them. A log has a verified row as soon as it is there."""
         with self._lock:
             for measurement in found:
                 self._line(measurement.contestant).times[measurement.task, measurement.batch_size] = measurement
+            for name, line in self._lines.items():
+                if line.verified and any(item.median_s is not None for item in line.times.values()):
+                    self._finish(name)
 
     def samples(self, done: int, expected: int) -> None:
         """How much of the measurement is done."""
@@ -157,7 +160,7 @@ class Progress:
         reasons = dict.fromkeys(words.one_line(m.reason) for m in measured if m.median_s is None and m.reason)
         if line.state == "failed":
             reasons = dict.fromkeys([line.detail or "no reason given", *reasons])
-        if line.state not in FINISHED:
+        if line.state not in FINISHED and not any(m.median_s is not None for m in measured):
             reasons[f"stopped while {STATES.get(line.state, line.state)}"] = None
         parts += [f"{self._signs.different} {reason}" for reason in reasons]
         return "  ".join(parts)
