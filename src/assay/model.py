@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Metadata keys. They travel inside the ONNX file, so that a model written to disk and brought back keeps its structure.
 SCOPE = "assay.scope"  # on a node: JSON list of [path, call number] from the outermost module to the innermost
 MODULES = "assay.modules"  # on the graph: JSON object path → {"class": name, "arguments": [names]}
+WORKLOAD = "assay.workload"  # on the graph: the built-in workload whose training and data the model has
 ROLE = "assay.role"  # on an initializer: "parameter", "statistic" or "constant"
 
 
@@ -90,9 +91,12 @@ class Model:
         return replace(self, ir=copy, _modules={})
 
     def to_onnx(self, path: str | Path) -> None:
-        """Saves the model as an ONNX file in evaluation form, hierarchy and names kept as metadata."""
+        """Saves the model as an ONNX file in evaluation form; hierarchy, names and workload are kept as metadata."""
+        copy = self.ir.clone()
+        if self.dataset is not None:
+            copy.graph.metadata_props[WORKLOAD] = self.dataset
         try:
-            onnx_ir.save(self.ir, str(path))
+            onnx_ir.save(copy, str(path))
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 

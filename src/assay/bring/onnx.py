@@ -8,8 +8,9 @@ import onnx
 import onnx_ir as ir
 
 from assay.errors import ModelError, NotFoundError
-from assay.model import Model
+from assay.model import WORKLOAD, Model
 from assay.nn.tensor import OPSET
+from assay.workloads import WORKLOADS
 
 
 def load_onnx(path: Path) -> Model:
@@ -30,7 +31,11 @@ def load_onnx(path: Path) -> Model:
     except Exception as error:  # the protobuf parser, the checker and the converter each have errors of their own
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{path} is not an ONNX model that can be read: {first}") from error
-    return Model(model.graph.name or path.stem, model)
+    name = model.graph.name or path.stem
+    workload = WORKLOADS.get(model.graph.metadata_props.get(WORKLOAD, ""))
+    if workload is None:
+        return Model(name, model)
+    return Model(name, model, workload.training(), workload.name, workload.target)
 
 
 def _opset(proto: onnx.ModelProto) -> int:
