@@ -125,6 +125,7 @@ class _Comparing:
             curve=self.curves.request if self.curves is not None else None,
         )
         record = measure(plan, prove=self.prover, on_event=self._tell)
+        self.prover.check_timed({item.contestant: Path(item.arrays) for item in record.outputs})
         if not record.interrupted:
             self.prover.explain()
         return record

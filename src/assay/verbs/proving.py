@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,15 +16,18 @@ from assay.errors import AssayError
 from assay.frameworks import Contestant
 from assay.measure import Entry, Plan, ProofResult, Proving, measure
 from assay.model import Model
-from assay.prove import Judge, Proof
+from assay.prove import Check, Judge, Proof
 from assay.prove.bisect import bisect
-from assay.prove.compare import read_results
+from assay.prove.compare import deviation, read_results
 from assay.prove.evidence import DYADIC, STEPS, Evidence, disturbed, gather
 from assay.prove.oracle import evaluate
 from assay.verbs.contestants import Field
 from assay.write import Package, write
 
 OnProof = Callable[[Proof], None]
+
+# Half the digits more than one rounding: what any order of a few hundred additions may cost in float32.
+SMALLEST_FLOAT32 = 32 * float(np.finfo(np.float32).eps)
 
 
 @dataclass
@@ -114,6 +117,29 @@ class Prover:
         if self.on_proof is not None:
             self.on_proof(proof)
 
+    def check_timed(self, outputs: Mapping[str, Path]) -> None:
+        """The float32 outputs of the timed processes (contestant → arrays) against the oracle: at most twice the
+        reference's error. It holds kernels to account that exist in float32 only."""
+        inputs = {v.name or "": array for v, array in zip(self.model.graph.inputs, self.evidence.inputs, strict=True)}
+        truth = evaluate(self.model, inputs) if outputs else []
+        errors = {name: max(_deviations(path, truth)) for name, path in outputs.items()}
+        if not errors:
+            return
+        reference = self.judge.reference[0] if self.judge.reference is not None else ""
+        limit = max(2 * errors.get(reference, min(errors.values())), SMALLEST_FLOAT32)
+        tensor = self.model.graph.outputs[0].name
+        for name, error in errors.items():
+            proof = self.proofs.get(name)
+            if proof is None:
+                continue
+            status = "equal" if error <= limit else "different"
+            check = Check("float32 outputs", status, len(truth), tensor, error, limit)
+            reason = proof.reason
+            if status == "different" and proof.status == "equal":
+                reason = f"the timed outputs are {error:.1e} away from float64, at most {limit:.1e} expected"
+            worse = status if proof.status == "equal" else proof.status
+            self.keep(replace(proof, status=worse, reason=reason, checks=(*proof.checks, check)))
+
     def explain(self, budget: float = 60.0) -> None:
         """Finds the first diverging node of every contestant that is different, within a time."""
         deadline = time.monotonic() + budget
@@ -139,3 +165,9 @@ def run_in_worker(contestant: Contestant, package: Path, evidence: Path) -> list
     proving = Proving(evidence, training=False, dropout_shape=None)
     measure(Plan((Entry(contestant, package),), package.parent / f"{package.name}-run", proving=proving), prove=keep)
     return found
+
+
+def _deviations(path: Path, truth: Sequence[np.ndarray]) -> list[float]:
+    """How far each output in a file is from the truth."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return [deviation(arrays[f"output/{index}"], expected) for index, expected in enumerate(truth)]
