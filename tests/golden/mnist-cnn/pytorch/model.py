@@ -12,19 +12,17 @@ class BatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation whose running variance averages the biased batch variance (torch's own: the unbiased one)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(x)
-        before = self.running_var.clone()
-        y = super().forward(x)
-        correct_running_variance(self, before, x.numel() // x.shape[1])
-        return y
+        return train_batch_norm(self, x) if self.training else super().forward(x)
 
 
-@torch.no_grad()
-def correct_running_variance(norm: nn.Module, before: Tensor, count: int) -> None:
-    """Takes the factor count / (count - 1) out of what the last batch added to the running variance."""
-    decayed = before * (1 - norm.momentum)
-    norm.running_var.sub_((norm.running_var - decayed) / count)
+def train_batch_norm(norm: nn.Module, x: Tensor) -> Tensor:
+    """Normalises by the batch, and takes the factor count / (count - 1) out of what it adds to the running variance."""
+    variance = norm.running_var.clone()  # the gradient holds on to what torch updates, which must then stay as it is
+    y = F.batch_norm(x, norm.running_mean, variance, norm.weight, norm.bias, True, norm.momentum, norm.eps)
+    with torch.no_grad():
+        decayed = norm.running_var * (1 - norm.momentum)
+        norm.running_var.copy_(variance - (variance - decayed) / (x.numel() // x.shape[1]))
+    return y
 
 
 class ResidualBlock(nn.Module):
