@@ -108,7 +108,8 @@ def _plain(text: str) -> str:
 def _substitute(body: Body, text: str, target: Value, statement: Statement) -> str:
     def replace(found: re.Match[str]) -> str:
         if found.group(1) == "v" and body.values[int(found.group(2))] is target:
-            return f"({statement.text})" if statement.precedence < int(found.group(3)) else statement.text
+            needed = 100 if text[found.end() : found.end() + 1] in (".", "[") else int(found.group(3))
+            return f"({statement.text})" if statement.precedence < needed else statement.text
         return found.group(0)
 
     return TOKEN.sub(replace, text)
