@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_conv_transpose import ConvTranspose as _ReferenceConvTranspose
 
 from assay.model import Model, intended
 
@@ -33,6 +35,65 @@ class HardSwish(OpRun):
 
     def _run(self, x: np.ndarray) -> tuple[np.ndarray]:
         return (x * np.clip(x / 6 + 0.5, 0, 1),)
+
+
+class ConvTranspose(_ReferenceConvTranspose):
+    """ONNX's formula; the reference fails on groups, and on more output padding than its image of columns has room for."""
+
+    def _run(
+        self,
+        x: np.ndarray,
+        weight: np.ndarray,
+        bias: np.ndarray | None = None,
+        auto_pad: str | None = None,
+        dilations: Sequence[int] | None = None,
+        group: int | None = None,
+        kernel_shape: Sequence[int] | None = None,
+        output_padding: Sequence[int] | None = None,
+        output_shape: Sequence[int] | None = None,
+        pads: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+    ) -> tuple[np.ndarray]:
+        if output_shape is not None or auto_pad not in (None, "NOTSET"):
+            options = (auto_pad, dilations, group, kernel_shape, output_padding, output_shape, pads, strides)
+            result: tuple[np.ndarray] = super()._run(x, weight, bias, *options)  # type: ignore[no-untyped-call]
+            return result
+        rank = x.ndim - 2
+        once, nothing = (1,) * rank, (0,) * rank
+        y = _spread(x, weight, group or 1, strides or once, dilations or once, output_padding or nothing)
+        pads = pads or nothing * 2
+        kept = tuple(slice(pads[axis], y.shape[axis + 2] - pads[rank + axis]) for axis in range(rank))
+        index: tuple[Any, ...] = (..., *kept)
+        y = y[index]
+        return (y if bias is None else y + bias.reshape(-1, *once),)
+
+
+def _spread(
+    x: np.ndarray,
+    weight: np.ndarray,
+    groups: int,
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    output_padding: Sequence[int],
+) -> np.ndarray:
+    """Every element of x times the kernel, added up where it falls; before padding is cut off."""
+    kernel, places = weight.shape[2:], x.shape[2:]
+    reach = [(place - 1) * stride + 1 for place, stride in zip(places, strides, strict=True)]
+    sizes = [
+        far + dilation * (size - 1) + more
+        for far, dilation, size, more in zip(reach, dilations, kernel, output_padding, strict=True)
+    ]
+    x = x.reshape(x.shape[0], groups, -1, *places)
+    weight = weight.reshape(groups, -1, *weight.shape[1:])
+    y = np.zeros((x.shape[0], groups, weight.shape[2], *sizes), x.dtype)
+    for offset in np.ndindex(*kernel):
+        where = [
+            slice(at * dilation, at * dilation + far, stride)
+            for at, dilation, far, stride in zip(offset, dilations, reach, strides, strict=True)
+        ]
+        index: tuple[Any, ...] = (..., *where)
+        y[index] += np.einsum("bgi...,gio->bgo...", x, weight[(..., *offset)])
+    return y.reshape(x.shape[0], -1, *sizes)
 
 
 def in_float64(model: Model) -> ir.Model:
@@ -66,7 +127,7 @@ def evaluate(model: Model, inputs: Mapping[str, np.ndarray], wanted: Iterable[st
         by_name.update({value.name: value for value in double.graph.inputs})
         double.graph.outputs.clear()
         double.graph.outputs.extend(by_name[name] for name in names)
-    evaluator = ReferenceEvaluator(ir.to_proto(double), new_ops=[Gelu, HardSwish])
+    evaluator = ReferenceEvaluator(ir.to_proto(double), new_ops=[Gelu, HardSwish, ConvTranspose])
     _restore_attributes(evaluator)
     given = {
         name: array.astype(np.float64) if np.issubdtype(array.dtype, np.floating) else array
