@@ -1,0 +1,99 @@
+"""`python -m assay.testing layers --framework jax`: the conformance suite of one framework, in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from assay.errors import AssayError, unknown
+from assay.frameworks import Target, find, require
+from assay.frameworks import target as find_target
+from assay.testing import SUITES, Case, Outcome, faults_of, judge, load_gaps, select, unmatched
+from assay.testing.report import counts, line, save
+
+
+def prepare(target: Target) -> None:
+    """Sets what the framework reads from the environment when it is imported, as the workers of a measurement do."""
+    for name, value in find(target.framework).environment.items():
+        os.environ.setdefault(name, value)
+    if target.backend:
+        os.environ["KERAS_BACKEND"] = target.backend
+    os.environ.setdefault("ASSAY_THREADS", "1")  # the nets are far too small to share
+
+
+def run(cases: Sequence[Case], target: Target, modes: Sequence[str], folder: Path, log: Path) -> list[Outcome]:
+    """Runs the cases one after another, a line each; tracebacks of what frameworks raise go to the log."""
+    gaps = load_gaps(target.framework, target.backend)
+    outcomes = []
+    with log.open("a", encoding="utf-8") as file, contextlib.redirect_stderr(file):
+        for case in cases:
+            started = time.perf_counter()
+            faults = faults_of(case, target, modes, folder)
+            outcome = judge(case.name, faults, gaps, modes, time.perf_counter() - started)
+            click.echo(line(outcome))
+            outcomes.append(outcome)
+    return outcomes
+
+
+def _modes(target: Target, chosen: Sequence[str]) -> tuple[str, ...]:
+    for mode in chosen:
+        if mode not in target.modes:
+            raise unknown(f"mode of {target.name}", mode, target.modes)
+    return tuple(chosen) or target.modes
+
+
+@click.command(help="Runs a suite of small nets in one framework and says which of them it gets right.")
+@click.argument("suite", type=click.Choice(sorted(SUITES)))
+@click.option("--framework", "-f", required=True, help="A framework, or one on a backend: jax, keras/torch.")
+@click.option("--mode", "-m", multiple=True, help="Only this mode; may be given again. All modes otherwise.")
+@click.option(
+    "--case", "patterns", multiple=True, help="Only cases whose name matches this shell pattern; may be given again."
+)
+@click.option("--json", "result", type=click.Path(path_type=Path), help="Write the results to this file.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the written packages in this folder.")
+def main(
+    suite: str, framework: str, mode: tuple[str, ...], patterns: Sequence[str], result: Path | None, keep: Path | None
+) -> None:
+    try:
+        passed = conform(suite, framework, mode, patterns, result, keep)
+    except AssayError as error:
+        click.echo(f"assay.testing: {error}", err=True)
+        sys.exit(error.exit_status)
+    sys.exit(0 if passed else 1)
+
+
+def conform(
+    suite: str, framework: str, mode: Sequence[str], patterns: Sequence[str], result: Path | None, keep: Path | None
+) -> bool:
+    """Whether nothing fails that the framework's gaps do not expect."""
+    target = find_target(framework)
+    require(target)
+    modes = _modes(target, mode)
+    cases = select(SUITES[suite], patterns)
+    prepare(target)
+    with tempfile.TemporaryDirectory(prefix="assay-testing-") as temporary:
+        folder = keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        outcomes = run(cases, target, modes, folder, folder / "errors.log")
+    known = [case.name for item in SUITES.values() for case in item]
+    idle = unmatched(load_gaps(target.framework, target.backend), known)
+    for gap in idle:
+        click.echo(f"FAIL  gaps.toml\n        the entry {gap.cases!r} matches no case: correct or remove it")
+    if result is not None:
+        save(result, suite, target, modes, outcomes)
+    number = counts(outcomes)
+    click.echo(
+        f"{target.name} ({', '.join(modes)}): {number['pass']} pass, {number['gap']} gaps, {number['failure']} failures"
+    )
+    return not number["failure"] and not idle
+
+
+if __name__ == "__main__":
+    main()
