@@ -25,6 +25,9 @@ from assay.measure.process import Answer, Progress, Reply, WorkerProcess, spawn,
 _POLL = 0.5  # seconds between looks at the clock where nothing wakes us
 
 
+PROOF = "proof"  # the role of workers that are never timed
+
+
 class Crew:
     """The workers of one run, all ended when the `with` block is left, however it is left.
 
@@ -98,8 +101,10 @@ class Crew:
         file_name = f"{self._names:02d}-{role}-{contestant.name}".replace("/", "-").replace(":", "-")
         framework = find(contestant.framework) if contestant.framework in frameworks() else None
         backend = {"KERAS_BACKEND": contestant.backend} if contestant.backend else {}
+        # Proofs run two at a time beside others: with one thread each they do not wait for one another's threads.
+        threads = 1 if role == PROOF else self.threads
         environment = worker_environment(
-            self.threads, self.mark, framework.environment if framework else {}, backend, self._environment
+            threads, self.mark, framework.environment if framework else {}, backend, self._environment
         )
         worker = spawn(
             contestant.name,

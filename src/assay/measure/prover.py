@@ -9,7 +9,7 @@ from assay.errors import AssayError, WorkerError
 from assay.measure import events
 from assay.measure.arm import Arm, Fail, TellState
 from assay.measure.background import Job, Script
-from assay.measure.crew import Crew
+from assay.measure.crew import PROOF, Crew
 from assay.measure.plan import LATER, Curve, Plan, ProofResult, ProveCallback, Proving
 from assay.measure.process import WorkerProcess
 from assay.measure.record import LossCurve, Proved, RecordFile
@@ -73,7 +73,7 @@ class Prover:
         target = arm.contestant.target
         worker = self._workers.get(target)
         if worker is None or worker.dead is not None:
-            worker = self._workers[target] = self._crew.start("proof", arm.contestant)
+            worker = self._workers[target] = self._crew.start(PROOF, arm.contestant)
             yield worker
             worker.send("load", self._plan.effort.limits.load)
             yield worker

@@ -133,7 +133,7 @@ class Rounds:
             waited_ns=reply["waited_ns"],
             compiles=reply["compiles"],
             began_ns=reply["began_ns"],
-            void="something was compiled while it was timed" if reply["compiles"] else None,
+            void=_void(slot.arm, reply["compiles"]),
         )
         self._file.write(sample)
         self._done += sample.void is None
@@ -149,3 +149,11 @@ class Rounds:
         except WorkerError as error:
             self._fail(arm, "timing", str(error))
             return None
+
+
+def _void(arm: Arm, compiles: int) -> str | None:
+    """Why a sample does not count. Eager execution that compiles an operation at every call pays for it at every call:
+    there it is part of the time."""
+    if compiles and arm.contestant.mode != "eager":
+        return "something was compiled while it was timed"
+    return None

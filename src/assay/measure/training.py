@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def run(
 
     Progress is told about five times a second. The state is saved at the end, every `checkpoint_seconds` on the way,
     and when asked to stop, so that what was learnt is kept; it is not saved at all without `save`.
-    `rounding`, if not 0, seeds a disturbance of the starting weights by one float32 rounding.
+    `rounding`, if not 0, seeds a disturbance of the starting weights and the inputs by one float32 rounding.
     """
     inputs, targets = split_of(load_data(Path(data)), "train")
     if targets is None:
@@ -41,7 +41,8 @@ def run(
         rows = file["rows"]
     session.set_dropout(dropout)
     if rounding:
-        session.set_state(_rounded(session.state(), rounding))
+        session.set_state(_rounded_state(session.state(), rounding))
+        inputs = list(_rounded(inputs, rounding))
     session.begin_training(constants)
     losses: list[float] = []
     started = told = saved = time.perf_counter()
@@ -66,15 +67,25 @@ def run(
     return {"losses": losses, "seconds": seconds, "stopped": stopped}
 
 
-def _rounded(state: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+def _rounded_state(state: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
     """Every floating number moved by half a float32 unit in the last place, up or down at random."""
+    names = sorted(name for name, array in state.items() if np.issubdtype(array.dtype, np.floating))
+    return dict(zip(names, _rounded([state[name] for name in names], seed), strict=True))
+
+
+def _rounded(arrays: Sequence[np.ndarray], seed: int) -> tuple[np.ndarray, ...]:
+    """Floating arrays in float64, each number moved by half a float32 rounding of its own size or, if it is zero, of the
+    array's: equal neighbours, between which a maximum is free to choose, are equal no longer."""
     generator = np.random.default_rng(seed)
     half = float(np.finfo(np.float32).eps) / 2
-    return {
-        name: array * (1 + half * generator.choice([-1.0, 1.0], array.shape))
-        for name, array in sorted(state.items())
-        if np.issubdtype(array.dtype, np.floating)
-    }
+    moved = []
+    for array in arrays:
+        if not np.issubdtype(array.dtype, np.floating):
+            moved.append(array)
+            continue
+        sizes = np.where(array == 0, np.abs(array).max(initial=0.0), np.abs(array))
+        moved.append(array.astype(np.float64) + half * sizes * generator.choice([-1.0, 1.0], array.shape))
+    return tuple(moved)
 
 
 def predict(session: Session, data: Path, split: str, batch_size: int, save: Path) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FLOAT32 = "float32 outputs"  # the one check that is not made in float64
+
 
 @dataclass(frozen=True)
 class Check:

@@ -58,7 +58,7 @@ def curves_of(record: Record, workload: Workload) -> facts.TrainingEquality | No
     """The curves beside the float64 one. A contestant is equal if its distance from it is at most twice the reference's.
 
     Training amplifies rounding, and the reference may be lucky; so the reference's distance is the largest of its own
-    float32 curve's and of those of float64 trainings that start one float32 rounding away.
+    float32 curve's and of those of float64 trainings whose weights and inputs are one float32 rounding away.
     """
     found = {item.contestant: item.losses for item in record.curves if item.dtype == "float32" and item.losses}
     exact = [item for item in record.curves if item.dtype == "float64" and item.losses]

@@ -16,7 +16,7 @@ from assay.errors import AssayError
 from assay.frameworks import Contestant
 from assay.measure import Entry, Plan, ProofResult, Proving, measure
 from assay.model import Model
-from assay.prove import Check, Judge, Proof
+from assay.prove import FLOAT32, Check, Judge, Proof
 from assay.prove.bisect import bisect
 from assay.prove.compare import deviation, read_results
 from assay.prove.evidence import DYADIC, STEPS, Evidence, disturbed, gather
@@ -133,7 +133,7 @@ class Prover:
             if proof is None:
                 continue
             status = "equal" if error <= limit else "different"
-            check = Check("float32 outputs", status, len(truth), tensor, error, limit)
+            check = Check(FLOAT32, status, len(truth), tensor, error, limit)
             reason = proof.reason
             if status == "different" and proof.status == "equal":
                 reason = f"the timed outputs are {error:.1e} away from float64, at most {limit:.1e} expected"
