@@ -92,15 +92,14 @@ def _training_mode(model: Any) -> dict[str, bool]:
 
 
 def _report_each_loss(trainer: Any) -> None:
-    """Keras reports the mean of the losses since the epoch began; makes that the loss of the step."""
+    """Keras reports the mean of the losses since the epoch began, which is for people; a step reports its own loss."""
     tracker = next(metric for metric in trainer.metrics if metric.name == "loss")
-    add = tracker.update_state
+    losses: list[Any] = []  # empty but for the moment between the two calls, within one step or one trace of it
 
-    def replace(values: Any, sample_weight: Any = None) -> None:
-        tracker.reset_state()
-        add(values)
+    def update_state(values: Any, sample_weight: Any = None) -> None:
+        losses.append(values)
 
-    tracker.update_state = replace
+    tracker.update_state, tracker.result = update_state, losses.pop
 
 
 class Backend(ABC):
