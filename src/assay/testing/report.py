@@ -45,6 +45,7 @@ def save(path: Path, suite: str, target: Target, modes: Sequence[str], outcomes:
             "architecture": machine.machine,
             "cpu": machine.cpu,
             "cpus": machine.cpus,
+            "flags": dict(machine.flags),
         },
         "counts": counts(outcomes),
         "cases": [_case(outcome) for outcome in outcomes],

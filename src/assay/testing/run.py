@@ -47,14 +47,14 @@ def faults_of(case: Case, target: Target, modes: Sequence[str], folder: Path) ->
         place = package.save(folder / case.name)
     except AssayError as error:
         return [Fault("write", None, str(error))]
-    faults = [Fault("weights", None, text) for text in _round_trip(package)]
+    faults = [Fault("weights", None, text) for text in lost_weights(package)]
     trial = _Trial.of(model, package, target, place)
     for mode in modes:
         faults += trial.faults_in(mode)
     return faults
 
 
-def _round_trip(package: Package) -> list[str]:
+def lost_weights(package: Package) -> list[str]:
     """Weights that do not come back from the native ones exactly, into a model that has zeros in their place."""
     weights = package.model.weights()
     empty = replace(
