@@ -11,7 +11,7 @@ _EPSILON = 2.0**-10
 
 _BY_CHANNEL: Mapping[str, Callable[[], nn.Module]] = {
     "batch": lambda: nn.BatchNorm(6, epsilon=_EPSILON, momentum=0.75),
-    "group": lambda: nn.GroupNorm(3, 6, epsilon=_EPSILON),
+    "group": lambda: nn.GroupNorm(2, 6, epsilon=_EPSILON),
     "group1": lambda: nn.GroupNorm(1, 6),
     "prelu": lambda: nn.PReLU(6),
 }

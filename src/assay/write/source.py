@@ -179,12 +179,15 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
     lines.append(("", ()))
     if body.attributes or parameters or style.init_line([]) != "def __init__(self) -> None:":
         lines.append((f"    {style.init_line(parameters)}", ()))
+        start = len(lines)
         lines.extend((f"        {text}", ()) for text in style.init_start())
         stored = list(dict.fromkeys([*renderer.stored_arguments(), *style_kept(style, parameters)]))
         lines.extend((f"        self.{name} = {name}", ()) for name in stored)
         for name, construct in body.attributes.items():
             tree = renderer.construct(construct, name)
             lines.extend((text, ()) for text in broken(f"self.{name} = ", tree, "", 8, style.line_length))
+        if len(lines) == start:  # called like every other module, though it holds nothing
+            lines.append(("        pass", ()))
         for text in style.after_init(parameters):
             lines.append((f"    {text}" if text else "", ()))
         lines.append(("", ()))

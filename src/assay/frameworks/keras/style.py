@@ -143,9 +143,9 @@ class KerasStyle(Style):
         return "/".join(filter(None, [*parts, leaf]))
 
     def header(self, model: Model) -> str:
-        return (
-            f'"""{model.name} in Keras 3, for TensorFlow, JAX and PyTorch (KERAS_BACKEND). Arrays are channels-last."""'
-        )
+        what = f'"""{model.name} in Keras 3, for TensorFlow, JAX and PyTorch (KERAS_BACKEND).'
+        line = f'{what} Arrays are channels-last."""'
+        return line if len(line) <= self.line_length else f'{what}\n\nArrays are channels-last.\n"""'
 
     def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
         inputs = ", ".join(_symbolic(value) for value in model.graph.inputs)

@@ -96,6 +96,10 @@ def convolution(call: Call, w: Builder) -> None:
     call.attribute("kernel_shape")
     strides = tuple(call.attribute("strides", [1] * rank))
     dilations = tuple(call.attribute("dilations", [1] * rank))
+    taken = ""
+    if max(strides) > 1 and max(dilations) > 1:  # Keras refuses both at once: all places are computed, some are taken
+        taken = f"[:, {', '.join(f'::{stride}' if stride > 1 else ':' for stride in strides)}]"
+        strides = (1,) * rank
     x, padding = _padded(call, w, kernel, strides, dilations)
     depthwise = groups > 1 and inputs == 1 and len(set(strides)) == 1
     size = keyword("depth_multiplier", outputs // groups, 1) if depthwise else positional(outputs, "channels")
@@ -115,7 +119,7 @@ def convolution(call: Call, w: Builder) -> None:
     weights = [NativeWeight("kernel", weight, steps)]
     weights += [NativeWeight("bias", bias)] if bias is not None else []
     layer = w.layer(f"layers.{'Depthwise' if depthwise else ''}Conv{rank}D", arguments, weights)
-    w.emit(call.y, f"{layer}({x})", light=True)
+    w.emit(call.y, f"{layer}({x}){taken}", light=True)
 
 
 def _padded(
