@@ -34,7 +34,7 @@ def results() -> Results:
     gradients = {name: generator.standard_normal(array.shape) for name, array in weights.items()}
     ones = np.ones((64, 256))
     kept = (generator.random(ones.shape) >= 0.25) / 0.75
-    return Results(TRUTH, 2.3, gradients, {}, {}, np.array([2.3, 2.2]), dict(gradients), ((0.25, kept, ones),))
+    return Results(TRUTH, 2.3, gradients, {}, np.array([2.3, 2.2]), dict(gradients), ((0.25, kept, ones),))
 
 
 def changed(found: Results, name: str, factor: float, what: str = "gradients") -> Results:

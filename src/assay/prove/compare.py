@@ -28,7 +28,6 @@ class Results:
     loss: float | None
     gradients: Arrays
     input_gradients: Arrays
-    statistics: Arrays  # after one pass in training mode
     losses: np.ndarray
     updates: Arrays  # what the steps added to each parameter and statistic
     dropout: tuple[tuple[float, np.ndarray, np.ndarray], ...]  # rate, ones after training mode, ones after evaluation
@@ -53,7 +52,6 @@ def read_results(path: Path, package: Package, dropout: tuple[tuple[str, float],
         float(arrays["loss"]) if "loss" in arrays else None,
         back("gradient/"),
         {name: array for name, array in arrays.items() if name.startswith("input_gradient/")},
-        back("gradient_state/"),
         arrays.get("losses", np.zeros(0)),
         {name: final[name] - initial[name] for name in final},
         tuple((rate, arrays[f"dropout/{i}/trained"], arrays[f"dropout/{i}/evaluated"]) for i, rate in enumerate(rates)),
@@ -143,15 +141,20 @@ class Judge:
                 reference.gradients | reference.input_gradients,
                 gradients,
             ),
-            _check("statistics", results.statistics, reference.statistics, gradients),
             _check(
                 "steps",
-                results.updates | {"losses": results.losses},
-                reference.updates | {"losses": reference.losses},
+                self._updates(results, "parameter") | {"losses": results.losses},
+                self._updates(reference, "parameter") | {"losses": reference.losses},
                 steps,
                 scaled_apart=("losses",),
             ),
+            _check("statistics", self._updates(results, "statistic"), self._updates(reference, "statistic"), steps),
         ]
+
+    def _updates(self, results: Results, role: str) -> Arrays:
+        """What the steps added to the parameters, or to the running statistics."""
+        values = self.model.graph.initializers
+        return {name: array for name, array in results.updates.items() if self.model.role(values[name]) == role}
 
     def _dropout(self, results: Results) -> Check:
         """Rate, scale, and absence in evaluation, of every dropout layer of the graph."""

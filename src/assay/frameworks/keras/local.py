@@ -1,5 +1,8 @@
 """Local definitions that written Keras code uses where Keras has no layer with the stated meaning."""
 
+import math
+
+import keras
 from keras import layers, ops
 
 
@@ -17,6 +20,24 @@ def average_pool(x, size, strides, padding, count_padding=False):
         return sums
     inside = ops.pad(ops.ones_like(x[:1, ..., :1]), widths)
     return sums / ops.average_pool(inside, size, strides, padding="valid")
+
+
+def attention(query, key, value, is_causal=False):
+    """Scaled dot-product attention. Keras' own rounds to float32 on the way; other types are computed in full here."""
+    if keras.backend.standardize_dtype(query.dtype) == "float32":
+        return ops.dot_product_attention(query, key, value, is_causal=is_causal)
+    scores = ops.einsum("bqhd,bkhd->bhqk", query / math.sqrt(query.shape[-1]), key)
+    if is_causal:
+        steps = ops.arange(scores.shape[-1])
+        scores = ops.where(steps[: scores.shape[-2], None] >= steps, scores, -float("inf"))
+    return ops.einsum("bhqk,bkhd->bqhd", ops.softmax(scores), value)
+
+
+def gelu(x):
+    """x times the normal distribution function. Keras' own rounds to float32 on TensorFlow; other types do not here."""
+    if keras.backend.standardize_dtype(x.dtype) == "float32":
+        return ops.gelu(x, approximate=False)
+    return 0.5 * x * (1 + ops.erf(x / math.sqrt(2)))
 
 
 class ConvTranspose(layers.Layer):

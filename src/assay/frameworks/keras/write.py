@@ -362,7 +362,7 @@ def attention(call: Call, w: Builder) -> None:
         split.append(part)
     query, key, value_part = (w.use(part) for part in split)
     mixed = w.temporary("mixed")
-    w.emit(mixed, f"ops.dot_product_attention({query}, {key}, {value_part}{causal})")
+    w.emit(mixed, f"attention({query}, {key}, {value_part}{causal})")
     _, steps, features = shape_of(call.y)
     w.emit(call.y, f"ops.reshape({w.use(mixed)}, (-1, {steps}, {w.literal(features, 'features')}))", light=True)
 
@@ -371,7 +371,8 @@ def attention(call: Call, w: Builder) -> None:
 def gelu(call: Call, w: Builder) -> None:
     exact = call.attribute("approximate", "none") == "none"
     module = None if exact else 'layers.Activation("gelu")'
-    w.emit(call.y, f"ops.gelu({w.use(call.x)}, approximate={not exact})", light=True, module=module)
+    text = f"gelu({w.use(call.x)})" if exact else f"ops.gelu({w.use(call.x)}, approximate=True)"
+    w.emit(call.y, text, light=True, module=module)
 
 
 @TABLE.rule("LeakyRelu", "Elu")

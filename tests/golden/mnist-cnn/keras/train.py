@@ -47,7 +47,7 @@ class SGD(keras.optimizers.SGD):
 
     def apply(self, grads, trainable_variables=None):
         # TensorFlow gives an embedding's gradient in slices; their squares and norm are not those of their sum.
-        grads = [grad if grad is None else ops.reshape(grad, grad.shape) for grad in grads]
+        grads = [ops.reshape(grad, grad.shape) if hasattr(grad, "dense_shape") else grad for grad in grads]
         super().apply(grads, trainable_variables)
 
 

@@ -1,10 +1,29 @@
 """topics-lm in Keras 3, for TensorFlow, JAX and PyTorch (KERAS_BACKEND). Arrays are channels-last."""
 
+import math
 from pathlib import Path
 
 import keras
 from keras import layers, ops
 from safetensors.numpy import load_file
+
+
+def attention(query, key, value, is_causal=False):
+    """Scaled dot-product attention. Keras' own rounds to float32 on the way; other types are computed in full here."""
+    if keras.backend.standardize_dtype(query.dtype) == "float32":
+        return ops.dot_product_attention(query, key, value, is_causal=is_causal)
+    scores = ops.einsum("bqhd,bkhd->bhqk", query / math.sqrt(query.shape[-1]), key)
+    if is_causal:
+        steps = ops.arange(scores.shape[-1])
+        scores = ops.where(steps[: scores.shape[-2], None] >= steps, scores, -float("inf"))
+    return ops.einsum("bhqk,bkhd->bqhd", ops.softmax(scores), value)
+
+
+def gelu(x):
+    """x times the normal distribution function. Keras' own rounds to float32 on TensorFlow; other types do not here."""
+    if keras.backend.standardize_dtype(x.dtype) == "float32":
+        return ops.gelu(x, approximate=False)
+    return 0.5 * x * (1 + ops.erf(x / math.sqrt(2)))
 
 
 @keras.saving.register_keras_serializable(package="topics_lm")
@@ -22,7 +41,7 @@ class MultiHeadAttention(layers.Layer):
         query = ops.reshape(query, (-1, 64, 4, 32))
         key = ops.reshape(key, (-1, 64, 4, 32))
         value = ops.reshape(value, (-1, 64, 4, 32))
-        mixed = ops.dot_product_attention(query, key, value, is_causal=True)
+        mixed = attention(query, key, value, is_causal=True)
         x = ops.reshape(mixed, (-1, 64, 128))  # (batch, 64, 128)
         return self.output_layer(x)  # (batch, 64, 128)
 
@@ -38,7 +57,7 @@ class MLP(layers.Layer):
         self.dropout = layers.Dropout(0.1, name="dropout")
 
     def call(self, x, training=None):
-        x = ops.gelu(self.expand(x), approximate=False)  # (batch, 64, 512)
+        x = gelu(self.expand(x))  # (batch, 64, 512)
         return self.dropout(self.contract(x), training=training)  # (batch, 64, 128)
 
 

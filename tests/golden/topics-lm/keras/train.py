@@ -34,20 +34,20 @@ class AdamW(keras.optimizers.AdamW):
         index = self._get_variable_index(variable)
         m = ops.convert_to_tensor(self._momentums[index])
         v = ops.convert_to_tensor(self._velocities[index])
-        step = ops.cast(self.iterations + 1, variable.dtype)
-        # 1 - beta**step, by expm1: the difference loses half its digits in float32.
-        rate = ops.cast(learning_rate, variable.dtype) / -ops.expm1(step * math.log(self.beta_1))
-        correction = ops.sqrt(-ops.expm1(step * math.log(self.beta_2)))
+        step = ops.cast(self.iterations, variable.dtype) + 1
+        correction_1 = -ops.expm1(step * math.log(self.beta_1))  # 1 - beta_1**step, to the last digit
+        correction_2 = -ops.expm1(step * math.log(self.beta_2))
+        rate = ops.cast(learning_rate, variable.dtype) / correction_1
 
         m = self.beta_1 * m + (1 - self.beta_1) * gradient
         v = self.beta_2 * v + (1 - self.beta_2) * gradient * gradient
         self.assign(self._momentums[index], m)
         self.assign(self._velocities[index], v)
-        self.assign_sub(variable, rate * m / (ops.sqrt(v) / correction + self.epsilon))
+        self.assign_sub(variable, rate * m / (ops.sqrt(v / correction_2) + self.epsilon))
 
     def apply(self, grads, trainable_variables=None):
         # TensorFlow gives an embedding's gradient in slices; their squares and norm are not those of their sum.
-        grads = [grad if grad is None else ops.reshape(grad, grad.shape) for grad in grads]
+        grads = [ops.reshape(grad, grad.shape) if hasattr(grad, "dense_shape") else grad for grad in grads]
         super().apply(grads, trainable_variables)
 
 
