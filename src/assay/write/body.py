@@ -123,6 +123,11 @@ class Builder:
         """The name that the source gives to the module around the call being written."""
         return self._attribute_hint
 
+    @property
+    def in_container(self) -> bool:
+        """Whether the call being written becomes an element of a container, without a statement of its own."""
+        return self._element is not None
+
     # Building ---------------------------------------------------------------------------------------------------
 
     def build(self) -> Body:

@@ -15,6 +15,9 @@ from assay.write.table import Table
 
 TABLE = Table("tensorflow")
 
+ABSORBED = "tensorflow.absorbed"  # in `value.meta`: the layer before the activation that makes it applies that too
+HEADS = "tensorflow.heads"  # in `value.meta`: written code holds the value as (batch, heads, time, size)
+
 
 def refuse(call: Call, what: str) -> UnsupportedError:
     """The error for a call that TensorFlow's table cannot express: `raise refuse(call, "a dynamic shape")`."""

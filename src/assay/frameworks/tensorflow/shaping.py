@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from assay.frameworks.tensorflow.common import (
+    HEADS,
     TABLE,
     arranged,
     axis_text,
@@ -22,7 +23,7 @@ from assay.frameworks.tensorflow.common import (
 )
 from assay.graph.calls import Call
 from assay.graph.layout import order_of, stored_shape
-from assay.model import shape_of
+from assay.model import attributes_of, scope_of, shape_of
 from assay.write.body import Builder
 
 
@@ -133,8 +134,33 @@ def split(call: Call, w: Builder) -> None:
     call.attribute("num_outputs")
     call.constant(1)
     sizes = [int(stored_shape(value)[place]) for value in call.outputs if value is not None]
+    if (heads := _heads_of_parts(call)) and len(set(sizes)) == 1 and place == len(call.shape()) - 1:
+        for value in call.outputs:
+            value.meta[HEADS] = True  # type: ignore[union-attr]
+        w.emit(
+            call.outputs, f"split_packed_heads({w.use(call.x)}, heads={w.literal(heads, 'heads')}, parts={len(sizes)})"
+        )
+        return
     parts = len(sizes) if len(set(sizes)) == 1 else sizes
     w.emit(call.outputs, f"tf.split({w.use(call.x)}, {parts}, axis={axis_text(place, len(call.shape()))})")
+
+
+def _heads_of_parts(call: Call) -> int:
+    """The number of heads if all parts go to the same attention and nowhere else: one transpose serves them all then."""
+    users = [list(value.uses()) for value in call.outputs if value is not None]
+    found = {id(uses[0][0]): uses[0][0] for uses in users if uses}
+    only = next(iter(found.values()), None)
+    if (
+        only is None
+        or only.op_type != "Attention"
+        or scope_of(only) != call.scope
+        or len(found) > 1
+        or any(len(uses) != 1 for uses in users)
+    ):
+        return 0
+    if any(value is None or value.is_graph_output() for value in call.outputs):
+        return 0
+    return int(attributes_of(only).get("q_num_heads", 0))
 
 
 @TABLE.rule("Slice")

@@ -19,6 +19,7 @@ _IMPORTS = {
     r"\bCallable\[": "from collections.abc import Callable",
     r"\bPath\(": "from pathlib import Path",
     r"\btf\.": "import tensorflow as tf",
+    r"\bnp\.": "import numpy as np",
     r"\bload_file\(": "from safetensors.numpy import load_file",
     r"\bcontrol_flow_util\.": "from tensorflow.python.ops import control_flow_util",
 }

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 
 from assay.frameworks.tensorflow import shaping, spatial  # noqa: F401  they register their rules
-from assay.frameworks.tensorflow.common import TABLE, axis_text, only_data, refuse, require
+from assay.frameworks.tensorflow.common import ABSORBED, HEADS, TABLE, axis_text, only_data, refuse, require
 from assay.graph.calls import Call
 from assay.graph.layout import FLATTENED
-from assay.model import constant_of, shape_of
+from assay.graph.modules import Frame
+from assay.model import attributes_of, constant_of, shape_of
 from assay.write.body import Builder
+from assay.write.parts import Temporary
 from assay.write.table import Argument, NativeWeight, Raw, keyword, positional
 from assay.write.weights import Step, blocks, reshape, transpose
 
 __all__ = ["TABLE"]
 
+# Activations without numbers of their own, as functions.
+_ACTIVATIONS = {
+    "Relu": "tf.nn.relu",
+    "Gelu": "gelu",
+    "Sigmoid": "tf.sigmoid",
+    "Tanh": "tf.tanh",
+    "Swish": "tf.nn.silu",
+    "Selu": "tf.nn.selu",
+    "Softplus": "tf.nn.softplus",
+}
+_FUSED = ("Relu", "Gelu", "Sigmoid", "Tanh")  # of which TensorFlow makes one operation with the product before it
+
 for kind, template in (
-    ("Relu", "tf.nn.relu({0})"),
-    ("Swish", "tf.nn.silu({0})"),
-    ("Sigmoid", "tf.sigmoid({0})"),
-    ("Tanh", "tf.tanh({0})"),
-    ("Selu", "tf.nn.selu({0})"),
-    ("Softplus", "tf.nn.softplus({0})"),
     ("Exp", "tf.exp({0})"),
     ("Log", "tf.math.log({0})"),
     ("Sqrt", "tf.sqrt({0})"),
@@ -60,10 +69,40 @@ def power(call: Call, w: Builder) -> None:
         w.emit(call.y, f"{w.use(call.x, 41)} ** {w.use(call.inputs[1], 40)}", precedence=40, light=True)
 
 
-@TABLE.rule("Gelu")
-def gelu(call: Call, w: Builder) -> None:
-    name = "gelu_tanh" if call.attribute("approximate", "none") == "tanh" else "gelu"
-    w.emit(call.y, f"{name}({w.use(call.x)})", light=True)
+@TABLE.rule(*_ACTIVATIONS)
+def activation(call: Call, w: Builder) -> None:
+    if ABSORBED not in call.y.meta:
+        w.emit(call.y, f"{_activation_name(call.kind, call.attribute('approximate'))}({w.use(call.x)})", light=True)
+    call.attribute("approximate")
+
+
+def _activation_name(kind: str, approximate: str | None) -> str:
+    return "gelu_tanh" if kind == "Gelu" and approximate == "tanh" else _ACTIVATIONS[kind]
+
+
+def _absorbed_activation(call: Call, w: Builder) -> ir.Node | None:
+    """The activation that is all that reads a linear map of sequences or images, if both are written in the same method.
+
+    (On matrices TensorFlow sees it anyway; on others there is a reshape in between.)
+    """
+    uses = list(call.y.uses())
+    if len(call.shape()) < 3 or len(uses) != 1 or call.y.is_graph_output() or w.in_container:
+        return None
+    node = uses[0][0]
+    return node if node.op_type in _FUSED and _is_beside(w.frame, node) else None
+
+
+def _is_beside(frame: Frame, node: ir.Node) -> bool:
+    """Whether a frame's own method holds the call of this node: its own call, or a module that is one call."""
+    for item in frame.items:
+        if isinstance(item, Call):
+            found = any(member is node for member in item.nodes)
+        else:
+            single = len(item.items) == 1 and isinstance(item.items[0], Call)
+            found = (single or item.class_name == "Sequential") and _is_beside(item, node)
+        if found:
+            return True
+    return False
 
 
 @TABLE.rule("LeakyRelu")
@@ -122,9 +161,16 @@ def attention(call: Call, w: Builder) -> None:
     require(call, kv_num_heads=heads, qk_matmul_output_mode=0, softcap=0.0)
     if heads is None or len(call.outputs) > 1:
         raise refuse(call, "four axes, or further outputs")
-    query, key, value = (w.use(operand) for operand in call.inputs[:3])
+    operands = []
+    for value in call.inputs[:3]:
+        assert value is not None
+        operand: ir.Value | Temporary = value
+        if HEADS not in value.meta:
+            operand = w.temporary(value.meta.get("assay.hint", "x"))
+            w.emit(operand, f"split_heads({w.use(value)}, heads={w.literal(heads, 'heads')})", light=True)
+        operands.append(w.use(operand))
     causal = ", causal=True" if call.attribute("is_causal", 0) else ""
-    w.emit(call.y, f"attention({query}, {key}, {value}, {w.literal(heads, 'heads')}{causal})", light=True)
+    w.emit(call.y, f"attention({', '.join(operands)}{causal})", light=True)
 
 
 def _call_layer(call: Call, w: Builder, callee: str, arguments: list[Argument], weights: list[NativeWeight]) -> None:
@@ -151,7 +197,14 @@ def linear(call: Call, w: Builder) -> None:
         )
     weights = [NativeWeight("kernel", weight, steps)] + ([NativeWeight("bias", bias)] if bias is not None else [])
     arguments = [positional(inputs, "inputs"), positional(units, "units"), keyword("use_bias", bias is not None, True)]
-    _call_layer(call, w, "Dense", arguments, weights)
+    if (follower := _absorbed_activation(call, w)) is None:
+        _call_layer(call, w, "Dense", arguments, weights)
+        return
+    name = _activation_name(follower.op_type, attributes_of(follower).get("approximate"))
+    layer = w.layer("Dense", [*arguments, keyword("activation", Raw(name))], weights)
+    follower.outputs[0].meta[ABSORBED] = True
+    w.emit(follower.outputs[0], f"{layer}({w.use(call.x)})", light=True)
+    w.body.statements[-1].nodes += (follower,)
 
 
 @TABLE.rule("BatchNormalization")

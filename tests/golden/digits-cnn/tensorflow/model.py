@@ -1,6 +1,7 @@
 """digits-cnn in TensorFlow."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
@@ -49,19 +50,28 @@ def glorot_uniform(shape: tuple[int, ...]) -> tf.Tensor:
 
 
 class Dense(tf.Module):
-    """A linear map of the last axis: (…, inputs) → (…, units)."""
+    """A linear map of the last axis, and an activation: (…, inputs) → (…, units)."""
 
-    def __init__(self, inputs: int, units: int, use_bias: bool = True) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        use_bias: bool = True,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> None:
         super().__init__()
+        self.activation = activation
         self.kernel = tf.Variable(glorot_uniform((inputs, units)))
         self.bias = tf.Variable(tf.zeros(units)) if use_bias else None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        if len(x.shape) > 2:  # work on a matrix: only then do product, bias and activation fuse
+        if len(x.shape) > 2:  # of matrices, TensorFlow makes product, bias and activation one operation
             y = self(tf.reshape(x, (-1, x.shape[-1])))
             return tf.reshape(y, (-1, *x.shape[1:-1], y.shape[-1]))
         y = tf.matmul(x, self.kernel)
-        return y if self.bias is None else tf.nn.bias_add(y, self.bias)
+        if self.bias is not None:
+            y = tf.nn.bias_add(y, self.bias)
+        return y if self.activation is None else self.activation(y)
 
 
 class Dropout(tf.Module):

@@ -1,6 +1,7 @@
 """mnist-cnn in TensorFlow."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
@@ -49,19 +50,28 @@ def glorot_uniform(shape: tuple[int, ...]) -> tf.Tensor:
 
 
 class Dense(tf.Module):
-    """A linear map of the last axis: (…, inputs) → (…, units)."""
+    """A linear map of the last axis, and an activation: (…, inputs) → (…, units)."""
 
-    def __init__(self, inputs: int, units: int, use_bias: bool = True) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        use_bias: bool = True,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> None:
         super().__init__()
+        self.activation = activation
         self.kernel = tf.Variable(glorot_uniform((inputs, units)))
         self.bias = tf.Variable(tf.zeros(units)) if use_bias else None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        if len(x.shape) > 2:  # work on a matrix: only then do product, bias and activation fuse
+        if len(x.shape) > 2:  # of matrices, TensorFlow makes product, bias and activation one operation
             y = self(tf.reshape(x, (-1, x.shape[-1])))
             return tf.reshape(y, (-1, *x.shape[1:-1], y.shape[-1]))
         y = tf.matmul(x, self.kernel)
-        return y if self.bias is None else tf.nn.bias_add(y, self.bias)
+        if self.bias is not None:
+            y = tf.nn.bias_add(y, self.bias)
+        return y if self.activation is None else self.activation(y)
 
 
 class BatchNorm(tf.Module):
@@ -76,20 +86,15 @@ class BatchNorm(tf.Module):
         self.moving_variance = tf.Variable(tf.ones(channels), trainable=False)
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if x.dtype == tf.float32 and len(x.shape) == 4:  # all that TensorFlow's fused kernel knows
-            y, mean, variance = self.fused(x, training)
-        else:
-            mean, variance = self.moving_mean, self.moving_variance
-            if training:
-                mean, variance = tf.nn.moments(x, list(range(len(x.shape) - 1)))
-            y = tf.nn.batch_normalization(x, mean, variance, self.offset, self.scale, self.epsilon)
+        fused = x.dtype == tf.float32 and len(x.shape) == 4  # all that TensorFlow's kernel knows
+        y, mean, variance = self.run_kernel(x, training) if fused else self.run_steps(x, training)
         if training:
-            keep = self.momentum
-            self.moving_mean.assign(keep * self.moving_mean + (1 - keep) * mean)
-            self.moving_variance.assign(keep * self.moving_variance + (1 - keep) * variance)
+            rate = 1 - self.momentum
+            self.moving_mean.assign_sub(rate * (self.moving_mean - mean))
+            self.moving_variance.assign_sub(rate * (self.moving_variance - variance))
         return y
 
-    def fused(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def run_kernel(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=x,
             scale=self.scale,
@@ -99,8 +104,16 @@ class BatchNorm(tf.Module):
             epsilon=self.epsilon,
             is_training=training,
         )
-        count = tf.cast(tf.size(x) / tf.size(mean), x.dtype)
-        return y, mean, variance * (count - 1) / count  # the kernel's variance is the unbiased one
+        if training:  # the kernel returns the unbiased variance
+            variance *= 1 - x.shape[-1] / tf.cast(tf.size(x), x.dtype)
+        return y, mean, variance
+
+    def run_steps(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        mean, variance = self.moving_mean, self.moving_variance
+        if training:
+            mean, variance = tf.nn.moments(x, list(range(len(x.shape) - 1)))
+        y = tf.nn.batch_normalization(x, mean, variance, self.offset, self.scale, self.epsilon)
+        return y, mean, variance
 
 
 class Dropout(tf.Module):

@@ -1,6 +1,7 @@
 """outcome-mlp in TensorFlow."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
@@ -14,19 +15,28 @@ def glorot_uniform(shape: tuple[int, ...]) -> tf.Tensor:
 
 
 class Dense(tf.Module):
-    """A linear map of the last axis: (…, inputs) → (…, units)."""
+    """A linear map of the last axis, and an activation: (…, inputs) → (…, units)."""
 
-    def __init__(self, inputs: int, units: int, use_bias: bool = True) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        use_bias: bool = True,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> None:
         super().__init__()
+        self.activation = activation
         self.kernel = tf.Variable(glorot_uniform((inputs, units)))
         self.bias = tf.Variable(tf.zeros(units)) if use_bias else None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        if len(x.shape) > 2:  # work on a matrix: only then do product, bias and activation fuse
+        if len(x.shape) > 2:  # of matrices, TensorFlow makes product, bias and activation one operation
             y = self(tf.reshape(x, (-1, x.shape[-1])))
             return tf.reshape(y, (-1, *x.shape[1:-1], y.shape[-1]))
         y = tf.matmul(x, self.kernel)
-        return y if self.bias is None else tf.nn.bias_add(y, self.bias)
+        if self.bias is not None:
+            y = tf.nn.bias_add(y, self.bias)
+        return y if self.activation is None else self.activation(y)
 
 
 class LayerNorm(tf.Module):
@@ -39,8 +49,9 @@ class LayerNorm(tf.Module):
         self.offset = tf.Variable(tf.zeros(features))
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        mean, variance = tf.nn.moments(x, -1, keepdims=True)
-        return tf.nn.batch_normalization(x, mean, variance, self.offset, self.scale, self.epsilon)
+        x -= tf.reduce_mean(x, -1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(x), -1, keepdims=True)
+        return x * tf.math.rsqrt(variance + self.epsilon) * self.scale + self.offset
 
 
 class Dropout(tf.Module):

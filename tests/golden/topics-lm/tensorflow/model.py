@@ -1,8 +1,10 @@
 """topics-lm in TensorFlow."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from safetensors.numpy import load_file
 
@@ -18,17 +20,15 @@ def attention(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, causal: bool =
     """Scaled dot-product attention: (batch, heads, time, size) → (batch, time, heads * size)."""
     scores = tf.matmul(query * query.shape[-1] ** -0.5, key, transpose_b=True)
     if causal:
-        visible = tf.linalg.band_part(tf.ones(scores.shape[-2:], tf.bool), -1, 0)
-        scores = tf.where(visible, scores, -math.inf)
+        later = np.triu(np.ones(scores.shape[-2:]), 1)
+        scores += tf.constant(np.where(later, -np.inf, 0), scores.dtype)
     mixed = tf.transpose(tf.matmul(tf.nn.softmax(scores), value), (0, 2, 1, 3))
     return tf.reshape(mixed, (-1, mixed.shape[1], mixed.shape[2] * mixed.shape[3]))
 
 
 def gelu(x: tf.Tensor) -> tf.Tensor:
     """The exact GELU. (tf.nn.gelu rounds a constant to float32, whatever the type of x.)"""
-    if len(x.shape) > 2:  # work on a matrix: only then does it fuse with the product before it
-        return tf.reshape(gelu(tf.reshape(x, (-1, x.shape[-1]))), (-1, *x.shape[1:]))
-    return 0.5 * x * (1 + tf.math.erf(x * math.sqrt(0.5)))
+    return 0.5 * x * (1 + tf.math.erf(math.sqrt(0.5) * x))
 
 
 def glorot_uniform(shape: tuple[int, ...]) -> tf.Tensor:
@@ -38,19 +38,28 @@ def glorot_uniform(shape: tuple[int, ...]) -> tf.Tensor:
 
 
 class Dense(tf.Module):
-    """A linear map of the last axis: (…, inputs) → (…, units)."""
+    """A linear map of the last axis, and an activation: (…, inputs) → (…, units)."""
 
-    def __init__(self, inputs: int, units: int, use_bias: bool = True) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        use_bias: bool = True,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> None:
         super().__init__()
+        self.activation = activation
         self.kernel = tf.Variable(glorot_uniform((inputs, units)))
         self.bias = tf.Variable(tf.zeros(units)) if use_bias else None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        if len(x.shape) > 2:  # work on a matrix: only then do product, bias and activation fuse
+        if len(x.shape) > 2:  # of matrices, TensorFlow makes product, bias and activation one operation
             y = self(tf.reshape(x, (-1, x.shape[-1])))
             return tf.reshape(y, (-1, *x.shape[1:-1], y.shape[-1]))
         y = tf.matmul(x, self.kernel)
-        return y if self.bias is None else tf.nn.bias_add(y, self.bias)
+        if self.bias is not None:
+            y = tf.nn.bias_add(y, self.bias)
+        return y if self.activation is None else self.activation(y)
 
 
 class LayerNorm(tf.Module):
@@ -63,8 +72,9 @@ class LayerNorm(tf.Module):
         self.offset = tf.Variable(tf.zeros(features))
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        mean, variance = tf.nn.moments(x, -1, keepdims=True)
-        return tf.nn.batch_normalization(x, mean, variance, self.offset, self.scale, self.epsilon)
+        x -= tf.reduce_mean(x, -1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(x), -1, keepdims=True)
+        return x * tf.math.rsqrt(variance + self.epsilon) * self.scale + self.offset
 
 
 class Dropout(tf.Module):
@@ -109,13 +119,12 @@ class MLP(tf.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.expand = Dense(128, 512)
+        self.expand = Dense(128, 512, activation=gelu)
         self.contract = Dense(512, 128)
         self.dropout = Dropout(0.1)
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        x = gelu(self.expand(x))  # (batch, 64, 512)
-        return self.dropout(self.contract(x), training=training)  # (batch, 64, 128)
+        return self.dropout(self.contract(self.expand(x)), training=training)  # (batch, 64, 128)
 
 
 class TransformerBlock(tf.Module):

@@ -16,19 +16,28 @@ def glorot_uniform(shape: tuple[int, ...]) -> tf.Tensor:
 
 
 class Dense(tf.Module):
-    """A linear map of the last axis: (…, inputs) → (…, units)."""
+    """A linear map of the last axis, and an activation: (…, inputs) → (…, units)."""
 
-    def __init__(self, inputs: int, units: int, use_bias: bool = True) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        use_bias: bool = True,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> None:
         super().__init__()
+        self.activation = activation
         self.kernel = tf.Variable(glorot_uniform((inputs, units)))
         self.bias = tf.Variable(tf.zeros(units)) if use_bias else None
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        if len(x.shape) > 2:  # work on a matrix: only then do product, bias and activation fuse
+        if len(x.shape) > 2:  # of matrices, TensorFlow makes product, bias and activation one operation
             y = self(tf.reshape(x, (-1, x.shape[-1])))
             return tf.reshape(y, (-1, *x.shape[1:-1], y.shape[-1]))
         y = tf.matmul(x, self.kernel)
-        return y if self.bias is None else tf.nn.bias_add(y, self.bias)
+        if self.bias is not None:
+            y = tf.nn.bias_add(y, self.bias)
+        return y if self.activation is None else self.activation(y)
 
 
 class Dropout(tf.Module):
@@ -86,9 +95,9 @@ class LSTM(tf.Module):
     def run_kernel(self, x: tf.Tensor) -> tf.Tensor:
         zeros = tf.zeros((tf.shape(x)[1], self.units), x.dtype)
         peephole = tf.zeros(self.units, x.dtype)
-        # (BlockLSTMV2 has the gradient of this operation, although its gates lie in another order.)
+        # Not BlockLSTMV2: its gradient takes the gates in another order than it does itself.
         return tf.raw_ops.BlockLSTM(
-            seq_len_max=tf.shape(x, tf.int64)[0],
+            seq_len_max=x.shape[0],
             x=x,
             cs_prev=zeros,
             h_prev=zeros,

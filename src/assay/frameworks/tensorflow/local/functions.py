@@ -2,34 +2,36 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 
-def attention(
-    query: tf.Tensor,
-    key: tf.Tensor,
-    value: tf.Tensor,
-    heads: int,
-    causal: bool = False,
-) -> tf.Tensor:
-    """Scaled dot-product attention of (batch, time, features), each head on its own features."""
+def split_heads(x: tf.Tensor, heads: int) -> tf.Tensor:
+    """(batch, time, features) → (batch, heads, time, features / heads)."""
+    _, time, features = x.shape
+    return tf.transpose(tf.reshape(x, (-1, time, heads, features // heads)), (0, 2, 1, 3))
 
-    def split(x: tf.Tensor) -> tf.Tensor:  # (batch, heads, time, features / heads)
-        _, time, features = x.shape
-        return tf.transpose(tf.reshape(x, (-1, time, heads, features // heads)), (0, 2, 1, 3))
 
-    query, key, value = split(query), split(key), split(value)
+def split_packed_heads(x: tf.Tensor, heads: int, parts: int) -> list[tf.Tensor]:
+    """(batch, time, parts * features) → parts of (batch, heads, time, features / heads)."""
+    _, time, features = x.shape
+    x = tf.reshape(x, (-1, time, parts, heads, features // (parts * heads)))
+    return tf.unstack(tf.transpose(x, (2, 0, 3, 1, 4)))
+
+
+def attention(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, causal: bool = False) -> tf.Tensor:
+    """Scaled dot-product attention: (batch, heads, time, size) → (batch, time, heads * size)."""
     scores = tf.matmul(query * query.shape[-1] ** -0.5, key, transpose_b=True)
     if causal:
-        visible = tf.linalg.band_part(tf.ones(scores.shape[-2:], tf.bool), -1, 0)
-        scores = tf.where(visible, scores, -math.inf)
+        later = np.triu(np.ones(scores.shape[-2:]), 1)
+        scores += tf.constant(np.where(later, -np.inf, 0), scores.dtype)
     mixed = tf.transpose(tf.matmul(tf.nn.softmax(scores), value), (0, 2, 1, 3))
-    return tf.reshape(mixed, (-1, mixed.shape[1], heads * mixed.shape[3]))
+    return tf.reshape(mixed, (-1, mixed.shape[1], mixed.shape[2] * mixed.shape[3]))
 
 
 def gelu(x: tf.Tensor) -> tf.Tensor:
     """The exact GELU. (tf.nn.gelu rounds a constant to float32, whatever the type of x.)"""
-    return 0.5 * x * tf.math.erfc(-math.sqrt(0.5) * x)
+    return 0.5 * x * (1 + tf.math.erf(math.sqrt(0.5) * x))
 
 
 def gelu_tanh(x: tf.Tensor) -> tf.Tensor:

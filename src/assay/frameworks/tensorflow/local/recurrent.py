@@ -52,9 +52,9 @@ class LSTM(tf.Module):
     def run_kernel(self, x: tf.Tensor) -> tf.Tensor:
         zeros = tf.zeros((tf.shape(x)[1], self.units), x.dtype)
         peephole = tf.zeros(self.units, x.dtype)
-        # (BlockLSTMV2 has the gradient of this operation, although its gates lie in another order.)
+        # Not BlockLSTMV2: its gradient takes the gates in another order than it does itself.
         return tf.raw_ops.BlockLSTM(
-            seq_len_max=tf.shape(x, tf.int64)[0],
+            seq_len_max=x.shape[0],
             x=x,
             cs_prev=zeros,
             h_prev=zeros,
