@@ -234,7 +234,10 @@ def make_optimizer(model: {model}) -> {rule}:
 _COMPILED = '''\
 def compiled(function: Callable[..., tf.Tensor], mode: str) -> Callable[..., tf.Tensor]:
     """`function` as one TensorFlow graph, compiled by XLA, or as it is ("eager")."""
-    return function if mode == "eager" else tf.function(function, jit_compile=mode == "xla")'''
+    if mode == "eager":
+        return function
+    # No AutoGraph: no Python here depends on values, and tracing takes half the time without it.
+    return tf.function(function, jit_compile=mode == "xla", autograph=False)'''
 
 
 def _train_step(class_name: str, rule_name: str, names: _Names) -> str:

@@ -55,8 +55,8 @@ class AdamW(tf.Module):
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         gradients = [tf.convert_to_tensor(g) for g in gradients]  # an embedding's are sparse
         step, dtype = tf.cast(self.step, tf.float64), gradients[0].dtype
-        # With the betas as the kernel rounds them: 1 - 0.999 in float32 is 5e-5 off, and the correction must be, too.
-        beta_1, beta_2 = (tf.cast(tf.cast(beta, dtype), tf.float64) for beta in (BETA_1, BETA_2))
+        # With the betas as the kernel rounds them: 1 - 0.999 in float32 is 1e-5 off, so the correction must be too.
+        beta_1, beta_2 = tf.unstack(tf.cast(tf.constant((BETA_1, BETA_2), dtype), tf.float64))
         correction = tf.sqrt(1 - beta_2 ** (step + 1))
         # The kernel adds epsilon before the bias correction: scaled by it, it is as if added after.
         adam_rate = tf.cast(LEARNING_RATE * correction / (1 - beta_1 ** (step + 1)), dtype)
