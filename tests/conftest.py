@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -19,10 +20,15 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))
 
 
-def need(*modules: str) -> None:
+@pytest.fixture
+def need() -> Callable[..., None]:
     """Skips a test whose framework is not installed here; in CI, where all are, that is a failure."""
-    absent = [name for name in modules if importlib.util.find_spec(name) is None]
-    if absent and os.environ.get("CI"):
-        pytest.fail(f"not installed: {', '.join(absent)}; CI needs assay[test]")
-    if absent:
-        pytest.skip(f"not installed: {', '.join(absent)}; pip install 'assay[all]'")
+
+    def check(*modules: str) -> None:
+        absent = [name for name in modules if importlib.util.find_spec(name) is None]
+        if absent and os.environ.get("CI"):
+            pytest.fail(f"not installed: {', '.join(absent)}; CI needs assay[test]")
+        if absent:
+            pytest.skip(f"not installed: {', '.join(absent)}; pip install 'assay[all]'")
+
+    return check

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import need
 
 from assay.frameworks import Target, frameworks
 
@@ -25,7 +25,7 @@ TARGETS = [framework.targets[0] for framework in frameworks().values()]
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_representative_cases(target: Target, tmp_path: Path) -> None:
+def test_representative_cases(target: Target, tmp_path: Path, need: Callable[..., None]) -> None:
     need(*target.modules)
     result = tmp_path / "result.json"
     command = [sys.executable, "-m", "assay.testing", "layers", "-f", target.name, "-m", target.modes[0]]

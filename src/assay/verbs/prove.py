@@ -49,7 +49,9 @@ def prove(
 
             def tell(event: measuring.Event) -> None:
                 if isinstance(event, measuring.StateChanged):
-                    watcher.state(event.contestant, event.state, event.detail)
+                    # There is nothing after the proof here: its row is ready.
+                    state = measuring.DONE if event.state == measuring.PROVED else event.state
+                    watcher.state(event.contestant, state, event.detail)
 
             record = measure(plan, prove=prover, on_event=tell)
             for failure in record.failures:
