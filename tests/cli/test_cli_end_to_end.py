@@ -24,9 +24,9 @@ def assay(*arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[
 
 
 def leftovers() -> list[str]:
-    """Worker processes that are still alive."""
+    """Worker processes of this environment that are still alive."""
     found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in found.splitlines() if "assay.measure.worker" in line]
+    return [line for line in found.splitlines() if line.startswith(sys.executable) and "assay.measure.worker" in line]
 
 
 def test_every_framework_is_proven_equal_in_its_default_mode(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The source of the small optimizer that a TensorFlow package's `train.py` holds.
 
 TensorFlow's own optimizers live in Keras. Its kernels `ResourceApplyMomentum` and `ResourceApplyAdam` do not: they take
-one pass over a parameter where single operations take ten. (RMSprop's kernel puts epsilon inside the root.)
+one pass over a parameter where single operations take ten. (RMSprop's own kernel puts epsilon inside the root.)
 """
 
 from __future__ import annotations
@@ -164,9 +164,23 @@ def _adam(optimizer: Adam, scheduled: bool) -> _Rule:
 
 def _rmsprop(optimizer: RMSprop, scheduled: bool) -> _Rule:
     update = (
-        "square.assign(RHO * square + (1 - RHO) * tf.square(gradient))",
-        "parameter.assign_sub(rate * gradient / (tf.sqrt(square) + EPSILON))",
+        "# Adam's kernel with no memory of the gradient and no bias correction is RMSprop:",
+        "# square = RHO * square + (1 - RHO) * gradient ** 2,",
+        "# parameter -= rate * gradient / (sqrt(square) + EPSILON).",
+        "tf.raw_ops.ResourceApplyAdam(",
+        "    var=parameter.handle,",
+        "    m=latest.handle,",
+        "    v=square.handle,",
+        "    beta1_power=tf.zeros_like(rate),",
+        "    beta2_power=0.0,",
+        "    lr=rate,",
+        "    beta1=0.0,",
+        "    beta2=RHO,",
+        "    epsilon=EPSILON,",
+        "    grad=gradient,",
+        ")",
     )
     constants: Constants = {"RHO": optimizer.rho, "EPSILON": optimizer.epsilon}
     title = "RMSprop, with epsilon outside the root"
-    return _Rule(title, (("squares", "square"),), scheduled, (_rate_line(scheduled),), update, constants)
+    slots = (("gradients", "latest"), ("squares", "square"))
+    return _Rule(title, slots, scheduled, (_rate_line(scheduled),), update, constants)
