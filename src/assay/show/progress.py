@@ -110,7 +110,8 @@ class Progress:
         with self._lock:
             line = self._line(contestant)
             line.state, line.detail = state, words.one_line(detail)
-            if state in FINISHED:
+            awaited = state == "done" and line.times and all(item.median_s is None for item in line.times.values())
+            if state in FINISHED and not awaited:  # its figures come in a moment, with all others
                 self._finish(contestant)
 
     def proof(self, proof: Proof) -> None:

@@ -50,14 +50,28 @@ TABLE.row("Neg", "-{0}", precedence=30)
 
 @TABLE.rule("Max", "Min")
 def extreme(call: Call, w: Builder) -> None:
-    """A number cannot stand first: its type would be taken for that of the result."""
+    # A number cannot stand first: its type would be taken for that of the result.
     operands = sorted(
         (value for value in call.inputs if value is not None), key=lambda value: constant_of(value) is not None
     )
+    if call.kind == "Max" and len(operands) == 2 and (_is_multiple(*operands) or _is_multiple(*reversed(operands))):
+        # Grappler takes tf.maximum(x, 2 * x) for a leaky ReLU of slope 2, which it is not (TensorFlow 2.21, float32, oneDNN).
+        x, y = operands
+        w.emit(call.y, f"tf.where({w.use(x, 5)} > {w.use(y, 6)}, {w.use(x)}, {w.use(y)})", light=True)
+        return
     text = w.use(operands[0])
     for operand in operands[1:]:
         text = f"tf.{call.kind.lower()}imum({text}, {w.use(operand)})"
     w.emit(call.y, text, light=True)
+
+
+def _is_multiple(first: ir.Value, second: ir.Value) -> bool:
+    """Whether the second is the first, multiplied by a number above 1."""
+    producer = second.producer()
+    if producer is None or producer.op_type != "Mul" or not any(value is first for value in producer.inputs):
+        return False
+    factors = [constant_of(value) for value in producer.inputs]
+    return any(factor is not None and factor.size == 1 and factor.item() > 1 for factor in factors)
 
 
 @TABLE.rule("Pow")
