@@ -81,7 +81,7 @@ def make(mode: str, threads: int) -> tuple[Any, Any, Any]:
     count = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def update(gradients: Any) -> None:
-        rate = loop.cosine(count, 0.05, 62, 620)
+        rate = loop.cosine(count, 0.05, 20, 496)
         for variable, velocity, gradient in zip(variables, velocities, gradients, strict=True):
             tf.raw_ops.ResourceApplyMomentum(
                 var=variable.handle,

@@ -89,7 +89,7 @@ def make(mode: str, threads: int) -> tuple[Any, Any, Any]:
 
     def update(gradients: Any) -> None:
         gradients, _ = tf.clip_by_global_norm([tf.convert_to_tensor(g) for g in gradients], 1.0)
-        rate = loop.cosine(count, 1e-3, 100, 2000)
+        rate = loop.cosine(count, 0.003, 100, 1532)
         taken = tf.cast(count + 1, tf.float32)
         powers = tf.pow(0.9, taken), tf.pow(0.999, taken)
         for variable, mean, square, gradient in zip(variables, means, squares, gradients, strict=True):

@@ -78,18 +78,21 @@ def make(mode: str, threads: int) -> tuple[Any, Any, Any]:
     variables = network.trainable_variables
     squares = loop.slots(variables)
     momenta = loop.slots(variables)
+    count = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def update(gradients: Any) -> None:
+        rate = loop.cosine(count, 0.003, 18, 360)
         for variable, square, momentum, gradient in zip(variables, squares, momenta, gradients, strict=True):
             tf.raw_ops.ResourceApplyRMSProp(
                 var=variable.handle,
                 ms=square.handle,
                 mom=momentum.handle,
-                lr=1e-3,
+                lr=rate,
                 rho=0.9,
                 momentum=0.0,
                 epsilon=1e-8,
                 grad=gradient,
             )
+        count.assign_add(1)
 
     return loop.make(network, variables, update, mode)

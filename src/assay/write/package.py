@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import json
 import os
@@ -122,10 +123,21 @@ class Package:
             return import_file(folder / "model.py").load()
 
 
+class _SourceKeeper(importlib.machinery.SourceFileLoader):
+    """Remembers the source for AutoGraph, tracebacks and `inspect`, which may ask for it when the file is gone."""
+
+    def __init__(self, name: str, path: str) -> None:
+        super().__init__(name, path)
+        self._text = Path(path).read_text(encoding="utf-8")
+
+    def get_source(self, fullname: str) -> str:
+        return self._text
+
+
 def import_file(path: Path) -> Any:
     """A Python file as a module of its own, under a name that no other import has."""
     name = f"assay_written_{path.stem}_{uuid.uuid4().hex[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_SourceKeeper(name, str(path)))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

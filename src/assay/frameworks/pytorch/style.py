@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from assay.model import Model
+from assay.model import Model, shape_of
 from assay.write.body import Builder
 from assay.write.style import Style
 from assay.write.table import NativeWeight
@@ -23,6 +23,13 @@ _IMPORTS = {
     r"\bTensor\b": "from torch import Tensor",
     r"\bnn\.": "from torch import nn",
 }
+
+
+_CONVOLUTIONS = ("Conv", "ConvTranspose")
+_CHANNELS_LAST = """\
+    # Convolutions over images are faster in this order in memory; shapes and weights stay as they are.
+    model = model.to(memory_format=torch.channels_last)
+"""
 
 
 @dataclass
@@ -90,6 +97,7 @@ class PyTorchStyle(Style):
         return f'"""{model.name} in PyTorch."""'
 
     def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
+        images = any(node.op_type in _CONVOLUTIONS and len(shape_of(node.outputs[0])) == 4 for node in model.graph)
         return f'''\
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 
@@ -98,7 +106,7 @@ def load(weights: str | Path = WEIGHTS) -> {class_name}:
     """The model with the weights of a safetensors file, in evaluation mode."""
     model = {class_name}()
     model.load_state_dict(load_file(weights))
-    return model.eval()
+{_CHANNELS_LAST if images else ""}    return model.eval()
 '''
 
 

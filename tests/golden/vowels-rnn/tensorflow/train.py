@@ -65,8 +65,9 @@ class RMSprop(tf.Module):
         rate = tf.cast(learning_rate(tf.cast(self.step, tf.float64)), gradients[0].dtype)
         together = zip(self.parameters, self.squares, gradients, strict=True)
         for parameter, square, gradient in together:
-            square.assign(RHO * square + (1 - RHO) * tf.square(gradient))
-            parameter.assign_sub(rate * gradient / (tf.sqrt(square) + EPSILON))
+            new_square = square + (1 - RHO) * (tf.square(gradient) - square)
+            square.assign(new_square)
+            parameter.assign_sub(rate * gradient / (tf.sqrt(new_square) + EPSILON))
         self.step.assign_add(1)
 
 
