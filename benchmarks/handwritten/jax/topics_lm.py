@@ -75,7 +75,7 @@ def build(model: nnx.Module, optimizer: optax.GradientTransformation, mode: str)
     model.eval()
     evaluation_graph = nnx.graphdef(model)
     parameters, rest = nnx.to_pure_dict(parameters), nnx.to_pure_dict(rest)
-    state = (parameters, rest, optimizer.init(parameters))
+    state, stale = (parameters, rest, optimizer.init(parameters)), False  # stale: newer than the model's own
 
     def step(state: Any, inputs: jax.Array, targets: jax.Array) -> tuple[Any, jax.Array]:
         parameters, rest, optimizer_state = state
@@ -96,14 +96,17 @@ def build(model: nnx.Module, optimizer: optax.GradientTransformation, mode: str)
         step, forward = jax.jit(step, donate_argnums=0), jax.jit(forward)
 
     def train_step(inputs: jax.Array, targets: jax.Array) -> jax.Array:
-        nonlocal state
-        state, loss = step(state, inputs, targets)
+        nonlocal state, stale
+        (state, loss), stale = step(state, inputs, targets), True
         return loss
 
     def predict(inputs: jax.Array) -> jax.Array:
+        nonlocal stale
         if mode == "jit":
             return forward(state[0], state[1], inputs)
-        nnx.update(model, state[0], state[1])
+        if stale:
+            nnx.update(model, state[0], state[1])
+            stale = False
         return model(inputs)
 
     return place, train_step, predict

@@ -20,6 +20,11 @@ Place = Callable[[Sequence[np.ndarray]], tuple[jax.Array, ...]]
 Step = Callable[..., jax.Array]
 
 
+@nnx.jit  # in eager mode a bare loop over time would be compiled again at every call
+def unroll(layer: nnx.RNN, frames: jax.Array, start: Any) -> Any:
+    return layer(frames, initial_carry=start)
+
+
 class Classifier(nnx.Module):
     def __init__(self, *, rngs: nnx.Rngs) -> None:
         self.ahead = nnx.RNN(nnx.OptimizedLSTMCell(12, 64, rngs=rngs), return_carry=True, rngs=False)
@@ -29,8 +34,8 @@ class Classifier(nnx.Module):
 
     def __call__(self, frames: jax.Array) -> jax.Array:
         start = (jnp.zeros((len(frames), 64)), jnp.zeros((len(frames), 64)))
-        (_, ahead), _ = self.ahead(frames, initial_carry=start)
-        (_, back), _ = self.back(frames, initial_carry=start)
+        (_, ahead), _ = unroll(self.ahead, frames, start)
+        (_, back), _ = unroll(self.back, frames, start)
         return self.head(self.dropout(jnp.concatenate([ahead, back], axis=-1)))
 
 
@@ -55,7 +60,7 @@ def build(model: nnx.Module, optimizer: optax.GradientTransformation, mode: str)
     model.eval()
     evaluation_graph = nnx.graphdef(model)
     parameters, rest = nnx.to_pure_dict(parameters), nnx.to_pure_dict(rest)
-    state = (parameters, rest, optimizer.init(parameters))
+    state, stale = (parameters, rest, optimizer.init(parameters)), False  # stale: newer than the model's own
 
     def step(state: Any, inputs: jax.Array, targets: jax.Array) -> tuple[Any, jax.Array]:
         parameters, rest, optimizer_state = state
@@ -76,14 +81,17 @@ def build(model: nnx.Module, optimizer: optax.GradientTransformation, mode: str)
         step, forward = jax.jit(step, donate_argnums=0), jax.jit(forward)
 
     def train_step(inputs: jax.Array, targets: jax.Array) -> jax.Array:
-        nonlocal state
-        state, loss = step(state, inputs, targets)
+        nonlocal state, stale
+        (state, loss), stale = step(state, inputs, targets), True
         return loss
 
     def predict(inputs: jax.Array) -> jax.Array:
+        nonlocal stale
         if mode == "jit":
             return forward(state[0], state[1], inputs)
-        nnx.update(model, state[0], state[1])
+        if stale:
+            nnx.update(model, state[0], state[1])
+            stale = False
         return model(inputs)
 
     return place, train_step, predict
