@@ -122,6 +122,17 @@ class Model:
         return "\n".join(lines)
 
 
+def lift_constants(model: Model) -> None:
+    """Every `Constant` becomes an initializer of the main graph that is not trained."""
+    from onnx_ir.passes.common import LiftConstantsToInitializersPass, LiftSubgraphInitializersToMainGraphPass
+
+    for node in onnx_ir.traversal.RecursiveGraphIterator(model.graph):
+        if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
+            node.outputs[0].metadata_props[ROLE] = "constant"
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model.ir)
+    LiftSubgraphInitializersToMainGraphPass()(model.ir)
+
+
 def shape_of(value: onnx_ir.Value) -> tuple[int | str, ...]:
     """A value's shape: an int for a known size, a name for a symbolic one."""
     if value.shape is None:

@@ -46,6 +46,8 @@ OPERATORS: dict[str, Operator] = {
     "AveragePool": Operator(Layout.SPATIAL),
     "GlobalAveragePool": Operator(Layout.SPATIAL),
     "GlobalMaxPool": Operator(Layout.SPATIAL),
+    "InstanceNormalization": Operator(Layout.SPATIAL, weights={1: "weight", 2: "bias"}),
+    "RNN": Operator(weights={1: "input_weight", 2: "hidden_weight", 3: "bias"}),
     "LSTM": Operator(weights={1: "input_weight", 2: "hidden_weight", 3: "bias"}),
     "GRU": Operator(weights={1: "input_weight", 2: "hidden_weight", 3: "bias"}),
     "Transpose": Operator(Layout.BRIDGE),
@@ -110,6 +112,54 @@ OPERATORS: dict[str, Operator] = {
     },
 }
 _DEFAULT = Operator()
+
+# Inputs that are numbers about the operator rather than data. Where such an input is a constant, rules read its numbers;
+# where it is computed they must take it as a value.
+_PARAMETRIC: dict[str, tuple[int, ...]] = {
+    "AffineGrid": (1,),
+    "BlackmanWindow": (0,),
+    "CenterCropPad": (1,),
+    "Clip": (1, 2),
+    "Col2Im": (1, 2),
+    "ConstantOfShape": (0,),
+    "CumProd": (1,),
+    "CumSum": (1,),
+    "DFT": (1, 2),
+    "Dropout": (1, 2),
+    "Expand": (1,),
+    "HammingWindow": (0,),
+    "HannWindow": (0,),
+    "MaxUnpool": (2,),
+    "MelWeightMatrix": (0, 1, 2, 3, 4),
+    "NonMaxSuppression": (2, 3, 4),
+    "OneHot": (1,),
+    "Pad": (1, 2, 3),
+    "Range": (0, 1, 2),
+    "Reshape": (1,),
+    "Resize": (1, 2, 3),
+    "STFT": (1, 3),
+    "SequenceAt": (1,),
+    "SequenceErase": (1,),
+    "SequenceInsert": (2,),
+    "Slice": (1, 2, 3, 4),
+    "Split": (1,),
+    "SplitToSequence": (1,),
+    "Squeeze": (1,),
+    "Tile": (1,),
+    "TopK": (1,),
+    "Trilu": (1,),
+    "Unsqueeze": (1,),
+    "Upsample": (1,),
+    **{
+        f"Reduce{name}": (1,)
+        for name in ("Mean", "Sum", "Max", "Min", "Prod", "L1", "L2", "LogSum", "LogSumExp", "SumSquare")
+    },
+}
+
+
+def parametric_slots(op_type: str) -> tuple[int, ...]:
+    """The inputs of an operator that are numbers about it rather than data."""
+    return _PARAMETRIC.get(op_type, ())
 
 
 def operator(op_type: str) -> Operator:

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from assay.errors import UnsupportedError
 from assay.graph.layout import order_of, stored_axis, stored_shape
 from assay.model import Model, attributes_of, constant_of, scope_of, shape_of
-from assay.ops import operator
+from assay.ops import operator, parametric_slots
 
 Scope = tuple[tuple[str, int], ...]
 
@@ -33,6 +33,7 @@ class Call:
     attributes: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, ir.Value] = field(default_factory=dict)
     constants: dict[int, np.ndarray] = field(default_factory=dict)  # input slot → array known when writing
+    captured: tuple[ir.Value, ...] = ()  # values from outside that the node's subgraphs use
     read: set[str] = field(default_factory=set)
 
     def attribute(self, name: str, default: Any = None) -> Any:
@@ -61,6 +62,14 @@ class Call:
             reason = f"input {slot} must be a constant"
             raise UnsupportedError(f"{self.kind} cannot be written: its {reason}", [f"{self.kind}: {reason}"])
         return found
+
+    def computed(self, slot: int) -> ir.Value | None:
+        """An input that is known only when the model runs; None for one that is left out or a constant of the call."""
+        return self.inputs[slot] if slot < len(self.inputs) else None
+
+    def wanted(self, place: int) -> ir.Value | None:
+        """An output that the node has and the model uses."""
+        return self.outputs[place] if place < len(self.outputs) else None
 
     @property
     def x(self) -> ir.Value:
@@ -103,27 +112,21 @@ class Call:
 # What a person would call the inputs of some operators.
 _HINTS = {"Attention": ("query", "key", "value")}
 
-# What rules read of a scalar or shape input instead of taking it as data.
-_PARAMETRIC = {
-    "Reshape": (1,),
-    "Unsqueeze": (1,),
-    "Squeeze": (1,),
-    "Slice": (1, 2, 3, 4),
-    "Pad": (1, 2, 3),
-    "Split": (1,),
-    "Expand": (1,),
-    "Tile": (1,),
-    "Dropout": (1, 2),
-    "Clip": (1, 2),
-    **{f"Reduce{name}": (1,) for name in ("Mean", "Sum", "Max", "Min", "Prod", "L1", "L2")},
-}
+
+def kind_of(node: ir.Node) -> str:
+    """What tables call a node on its own: `Conv`, `FunctionalConv` if its weights are computed, `ai.onnx.ml:Binarizer`."""
+    if node.domain not in ("", "ai.onnx"):
+        return f"{node.domain}:{node.op_type}"
+    if operator(node.op_type).weights and not _own_weights(node):
+        return f"Functional{node.op_type}"
+    return node.op_type
 
 
-def calls_of(model: Model) -> list[Call]:
-    """The calls of a model in the graph's order."""
+def calls_of(model: Model, graph: ir.Graph | None = None) -> list[Call]:
+    """The calls of a model (or of one of its subgraphs) in the graph's order."""
     absorbed: set[int] = set()
     found: list[Call] = []
-    for node in model.graph:
+    for node in model.graph if graph is None else graph:
         if id(node) in absorbed or node.op_type == "Constant":
             continue
         for value, hint in zip(node.inputs, _HINTS.get(node.op_type, ()), strict=False):
@@ -138,9 +141,8 @@ def calls_of(model: Model) -> list[Call]:
 
 def _single(model: Model, node: ir.Node) -> Call:
     inputs: list[ir.Value | None] = list(node.inputs)
-    parametric = _PARAMETRIC.get(node.op_type, ())
     constants = {}
-    for slot in parametric:
+    for slot in parametric_slots(node.op_type):
         array = constant_of(inputs[slot]) if slot < len(inputs) else None
         if array is not None:
             constants[slot], inputs[slot] = array, None
@@ -150,16 +152,44 @@ def _single(model: Model, node: ir.Node) -> Call:
             inputs[slot] = None
     while inputs and inputs[-1] is None:
         inputs.pop()
+    attributes = attributes_of(node)
+    subgraphs = [value for value in attributes.values() if isinstance(value, ir.Graph)]
     return Call(
-        node.op_type,
+        kind_of(node),
         (node,),
         tuple(inputs),
-        tuple(node.outputs),
+        tuple(value if value.name else None for value in node.outputs),  # ONNX names nothing that is left out
         scope_of(node),
-        attributes_of(node),
+        attributes,
         weights,
         constants,
+        tuple({id(value): value for graph in subgraphs for value in captured_by(graph)}.values()),
     )
+
+
+def captured_by(graph: ir.Graph) -> list[ir.Value]:
+    """The values from outside that a subgraph (or one inside it) uses, initializers left out, in order of first use."""
+    own = {id(value) for value in graph.inputs}
+    found: dict[int, ir.Value] = {}
+    for node in graph:
+        inner = [
+            value
+            for item in node.attributes.values()
+            if item.type == ir.AttributeType.GRAPH
+            for value in captured_by(item.as_graph())
+        ]
+        for value in [*node.inputs, *inner]:
+            if value is not None and id(value) not in own and not _is_constant(value):
+                found.setdefault(id(value), value)
+        own.update(id(value) for value in node.outputs)
+    for value in graph.outputs:
+        if id(value) not in own and not _is_constant(value):
+            found.setdefault(id(value), value)
+    return list(found.values())
+
+
+def _is_constant(value: ir.Value) -> bool:
+    return value.is_initializer() and not value.is_graph_input()
 
 
 def _own_weights(node: ir.Node) -> dict[str, ir.Value]:
@@ -232,7 +262,7 @@ def _embedding(model: Model, node: ir.Node) -> Call:
 
 def _recurrent(model: Model, node: ir.Node) -> Call:
     """A batch-major LSTM or GRU with the reshapes that join its directions: outputs are (sequence, final state)."""
-    call = _single(model, node)
+    call = _functional(model, node)
     weights, nodes = _own_weights(node), [node]
     bias_value = node.inputs[3] if len(node.inputs) > 3 else None
     concat = bias_value.producer() if bias_value is not None else None
@@ -264,6 +294,13 @@ def _recurrent(model: Model, node: ir.Node) -> Call:
         value if value is not None and (list(value.uses()) or value.is_graph_output()) else None for value in outputs
     ]
     return Call(kind, tuple(nodes), inputs, tuple(used), scope_of(node), attributes, weights)
+
+
+def _functional(model: Model, node: ir.Node) -> Call:
+    """The node as a function of all its inputs, weights included."""
+    call = _single(model, node)
+    call.kind, call.inputs, call.weights = f"Functional{node.op_type}", tuple(node.inputs), {}
+    return call
 
 
 def _is_zero_extension(concat: ir.Node) -> bool:

@@ -34,8 +34,13 @@ def channels_last_order(rank: int) -> tuple[int, ...]:
 
 def order_of(value: ir.Value) -> tuple[int, ...]:
     """The order in which a value's axes are stored: stored axis i is the value's axis `order[i]`."""
-    order: tuple[int, ...] = value.meta.get(ORDER) or tuple(range(len(shape_of(value))))
+    order: tuple[int, ...] = value.meta.get(ORDER) or tuple(range(max(_rank(value), 0)))
     return order
+
+
+def _rank(value: ir.Value) -> int:
+    """The number of axes; -1 where that is not known before the model runs (or there are none, as in a sequence)."""
+    return -1 if value.shape is None else len(value.shape)
 
 
 def stored_shape(value: ir.Value) -> tuple[int | str, ...]:
@@ -59,7 +64,13 @@ class _Port:
 def decide(model: Model) -> Model:
     """A copy of the model in which every value knows the order it is stored in (`order_of`)."""
     copied = Model(model.name, model.ir.clone(), model.training, model.dataset, model.target)
-    nodes = list(copied.graph)
+    _decide_graph(copied.graph)
+    return copied
+
+
+def _decide_graph(graph: ir.Graph) -> None:
+    """Lays out one graph, then those inside its nodes; what goes in or out of a graph is in ONNX's order."""
+    nodes = list(graph)
     network = nx.DiGraph()
     network.add_node(_LAST)
     network.add_node(_FIRST)
@@ -69,28 +80,47 @@ def decide(model: Model) -> Model:
     for number, node in enumerate(nodes):
         for value in _data_inputs(node):
             producer = value.producer()
-            source: object = _FIRST if producer is None else _port(numbers[id(producer)], producer, "out")
+            inside = producer is not None and id(producer) in numbers
+            source: object = _port(numbers[id(producer)], producer, "out") if producer and inside else _FIRST
             _add_cost(network, source, _port(number, node, "in"), value)
-    for value in copied.graph.outputs:
+    for value in graph.outputs:
         producer = value.producer()
-        if producer is not None:
+        if producer is not None and id(producer) in numbers:
             _add_cost(network, _port(numbers[id(producer)], producer, "out"), _FIRST, value)
     last = nx.minimum_cut(network, _LAST, _FIRST)[1][0]
     for number, node in enumerate(nodes):
-        _apply(copied, node, _port(number, node, "in") in last, _port(number, node, "out") in last)
-    for value in copied.graph.outputs:
-        if order_of(value) != tuple(range(len(shape_of(value)))):
-            _reorder_output(copied, value)
-    return copied
+        _apply(graph, node, _port(number, node, "in") in last, _port(number, node, "out") in last)
+    for value in graph.outputs:
+        if order_of(value) != tuple(range(max(_rank(value), 0))):
+            _reorder_output(graph, value)
+    for node in nodes:
+        for inner in _subgraphs(node):
+            _restore_captured(graph, node, inner)
+            _decide_graph(inner)
+
+
+def _subgraphs(node: ir.Node) -> list[ir.Graph]:
+    return [item.as_graph() for item in node.attributes.values() if item.type == ir.AttributeType.GRAPH]
+
+
+def _restore_captured(graph: ir.Graph, node: ir.Node, inner: ir.Graph) -> None:
+    """Values from outside that a subgraph uses reach it in ONNX's order."""
+    for user in ir.traversal.RecursiveGraphIterator(inner):
+        for slot, value in enumerate(user.inputs):
+            if value is None or value.graph is not graph or order_of(value) == tuple(range(max(_rank(value), 0))):
+                continue
+            user.replace_input_with(slot, _reordered(graph, value, tuple(range(_rank(value))), node))
 
 
 def _layout(node: ir.Node) -> Layout:
     """The catalogue's layout, made strict where this node's shapes take the freedom away."""
     kind = operator(node.op_type).layout
-    ranks = {len(shape_of(value)) for value in _data_inputs(node)}
+    ranks = {_rank(value) for value in _data_inputs(node)}
+    if -1 in ranks or _rank(node.outputs[0]) < 0:
+        return Layout.FIXED
     if kind is Layout.SPATIAL and max(ranks, default=0) < 3:
         return Layout.FIXED
-    if kind is Layout.FREE and (len(ranks) > 1 or ranks != {len(shape_of(node.outputs[0]))}):
+    if kind is Layout.FREE and (len(ranks) > 1 or ranks != {_rank(node.outputs[0])}):
         return Layout.FIXED
     if node.op_type == "Flatten" and not _feeds_linear(node):
         return Layout.FIXED
@@ -149,9 +179,9 @@ def _tie(network: nx.DiGraph, number: int, node: ir.Node) -> None:
 
 
 def _add_cost(network: nx.DiGraph, source: object, sink: object, value: ir.Value) -> None:
-    shape = shape_of(value)
-    if len(shape) < 3 or source == sink:
+    if _rank(value) < 3 or source == sink:
         return
+    shape = shape_of(value)
     # One more than the size: of two ways that move the same amount of data, the one with fewer transposes.
     cost = math.prod(size if isinstance(size, int) else 1 for size in shape) + 1
     for first, second in ((source, sink), (sink, source)):
@@ -161,28 +191,28 @@ def _add_cost(network: nx.DiGraph, source: object, sink: object, value: ir.Value
             network.add_edge(first, second, capacity=cost)
 
 
-def _apply(model: Model, node: ir.Node, last_in: bool, last_out: bool) -> None:
+def _apply(graph: ir.Graph, node: ir.Node, last_in: bool, last_out: bool) -> None:
     """Makes a node's inputs come in the order decided for it, and marks its outputs."""
     for slot, value in enumerate(node.inputs):
         if value is None or value.is_initializer() or not any(value is data for data in _data_inputs(node)):
             continue
-        rank = len(shape_of(value))
+        rank = max(_rank(value), 0)
         wanted = channels_last_order(rank) if last_in else tuple(range(rank))
         if order_of(value) != wanted:
-            node.replace_input_with(slot, _reordered(model, value, wanted, node))
+            node.replace_input_with(slot, _reordered(graph, value, wanted, node))
     for output in node.outputs:
         if last_out and output.shape is not None:
             output.meta[ORDER] = channels_last_order(len(shape_of(output)))
     first = node.inputs[0] if node.inputs else None
     if first is None:
         return
-    if node.op_type == "Flatten" and last_in and len(shape_of(first)) >= 3:
+    if node.op_type == "Flatten" and last_in and _rank(first) >= 3:
         node.outputs[0].meta[FLATTENED] = shape_of(first)[1:]
     elif node.op_type in ("Dropout", "Relu", "Identity") and FLATTENED in first.meta:
         node.outputs[0].meta[FLATTENED] = first.meta[FLATTENED]
 
 
-def _reordered(model: Model, value: ir.Value, wanted: tuple[int, ...], before: ir.Node) -> ir.Value:
+def _reordered(graph: ir.Graph, value: ir.Value, wanted: tuple[int, ...], before: ir.Node) -> ir.Value:
     for user, _ in value.uses():  # one reordering serves every user that needs it
         if (
             user.op_type == "Identity"
@@ -190,9 +220,9 @@ def _reordered(model: Model, value: ir.Value, wanted: tuple[int, ...], before: i
             and user.metadata_props.get("assay.reorder")
         ):
             return user.outputs[0]
-    node = _reordering(value, _scope_before(model, before))
+    node = _reordering(value, _scope_before(graph, before))
     node.outputs[0].meta[ORDER] = wanted
-    model.graph.insert_before(before, node)
+    graph.insert_before(before, node)
     return node.outputs[0]
 
 
@@ -205,10 +235,10 @@ def _reordering(value: ir.Value, scope: Scope) -> ir.Node:
     return node
 
 
-def _scope_before(model: Model, node: ir.Node) -> Scope:
+def _scope_before(graph: ir.Graph, node: ir.Node) -> Scope:
     """The module calls for something written just before a node: if the node is the first of its module, those around it."""
     scope = scope_of(node)
-    nodes = list(model.graph)
+    nodes = list(graph)
     place = next(index for index, item in enumerate(nodes) if item is node)
     previous = nodes[place - 1] if place else None
     while scope and (previous is None or scope[: len(scope)] != scope_of(previous)[: len(scope)]):
@@ -216,10 +246,10 @@ def _scope_before(model: Model, node: ir.Node) -> Scope:
     return scope
 
 
-def _reorder_output(model: Model, value: ir.Value) -> None:
+def _reorder_output(graph: ir.Graph, value: ir.Value) -> None:
     """An output leaves the model in ONNX's order: the last thing that the outermost module does."""
     node = _reordering(value, ())
-    model.graph.append(node)
-    for index, existing in enumerate(model.graph.outputs):
+    graph.append(node)
+    for index, existing in enumerate(graph.outputs):
         if existing is value:
-            model.graph.outputs[index] = node.outputs[0]
+            graph.outputs[index] = node.outputs[0]

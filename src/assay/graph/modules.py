@@ -37,15 +37,19 @@ class Frame:
         made = {id(value) for call in calls for value in call.outputs if value is not None}
         found: dict[int, ir.Value] = {}
         for call in calls:
-            for value in call.inputs:
-                if value is not None and id(value) not in made and not value.is_initializer():
+            for value in (*call.inputs, *call.captured):
+                if (
+                    value is not None
+                    and id(value) not in made
+                    and not (value.is_initializer() and not value.is_graph_input())
+                ):
                     found.setdefault(id(value), value)
         return list(found.values())
 
     def outputs(self) -> list[ir.Value]:
         """Values made inside and used outside, or given by the model, in the order in which they are made."""
         calls = self.calls()
-        inside = {id(node) for call in calls for node in call.nodes}
+        inside = {id(node) for call in calls for member in call.nodes for node in _with_inner(member)}
         return [
             value
             for call in calls
@@ -53,6 +57,12 @@ class Frame:
             if value is not None
             and (value.is_graph_output() or any(id(user) not in inside for user, _ in value.uses()))
         ]
+
+
+def _with_inner(node: ir.Node) -> list[ir.Node]:
+    """A node and the nodes of its subgraphs."""
+    graphs = [item.as_graph() for item in node.attributes.values() if item.type == ir.AttributeType.GRAPH]
+    return [node, *(inner for graph in graphs for inner in ir.traversal.RecursiveGraphIterator(graph))]
 
 
 def tree_of(model: Model, calls: list[Call]) -> Frame:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
+import numpy as np
+
 from assay.errors import UnsupportedError
 from assay.frameworks import find
 from assay.frameworks import target as find_target
@@ -12,6 +14,7 @@ from assay.frameworks.base import TrainingPlan
 from assay.graph.calls import calls_of
 from assay.graph.layout import decide
 from assay.graph.modules import tree_of
+from assay.graph.passes import simplify
 from assay.model import Model, shape_of
 from assay.verb import make_callable
 from assay.write.body import Builder
@@ -37,7 +40,8 @@ def write(model: Model, target: str) -> Package:
     folder = f"assay.frameworks.{chosen.framework}"
     table = importlib.import_module(f"{folder}.write").TABLE
     style: Style = importlib.import_module(f"{folder}.style").STYLE
-    laid_out = decide(model) if find(chosen.framework).channels_last else model
+    simple = simplify(model, table.takes)
+    laid_out = decide(simple) if find(chosen.framework).channels_last else simple
     calls = calls_of(laid_out)
     table.check(calls)
     body = Builder(laid_out, tree_of(laid_out, calls), table, style).build()
@@ -47,7 +51,18 @@ def write(model: Model, target: str) -> Package:
     if model.training is not None:
         plan = _plan(model, body, next(item.arguments for item in classes if item.template is body))
         files["train.py"] = importlib.import_module(f"{folder}.train").write_training(plan)
-    return Package(model, chosen.name, files, _weight_maps(laid_out, style, body), lines)
+    return Package(
+        model, chosen.name, files, _weight_maps(laid_out, style, body), lines, _new_constants(model, laid_out)
+    )
+
+
+def _new_constants(model: Model, written: Model) -> dict[str, np.ndarray]:
+    """Name → array of the constants that came up while the model was simplified."""
+    return {
+        name: value.const_value.numpy()
+        for name, value in written.graph.initializers.items()
+        if name not in model.graph.initializers and value.const_value is not None
+    }
 
 
 def _weight_maps(model: Model, style: Style, body: Body) -> tuple[WeightMap, ...]:

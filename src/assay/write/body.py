@@ -14,13 +14,14 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import onnx_ir as ir
 
-from assay.graph.calls import Call
+from assay.graph.calls import Call, calls_of, captured_by
 from assay.graph.layout import order_of
 from assay.graph.modules import Frame
 from assay.graph.names import identifier, singular, unique
-from assay.model import Model
+from assay.model import Model, ModuleInfo, intended
 from assay.write.flow import nest
 from assay.write.parts import (
     HEAVY,
@@ -31,6 +32,7 @@ from assay.write.parts import (
     InstanceConstruct,
     LayerConstruct,
     Literal,
+    Method,
     Path,
     SequenceConstruct,
     Statement,
@@ -52,7 +54,7 @@ class Builder:
         self.model, self.frame, self.table, self.style = model, frame, table, style
         arguments = list(frame.info.arguments)
         self.body = Body(frame.class_name, frame.path, arguments, list(frame.inputs()), list(frame.outputs()))
-        self.uses: dict[int, int] = {}
+        self.methods = self.body.methods
         self._call: Call | None = None
         self._attribute_hint: str | None = None
         self._parameters: dict[int, str] = {}
@@ -64,10 +66,61 @@ class Builder:
     def use(self, value: Value | None, precedence: int = 0) -> str:
         """A token for a value; it is put in parentheses if an expression below `precedence` takes its place."""
         assert value is not None
-        if isinstance(value, ir.Value) and value.is_initializer() and not value.is_graph_input():
+        if isinstance(value, ir.Value) and is_constant(value):
             return self._initializer(value)
         self.body.values.append(value)
         return f"\x01v:{len(self.body.values) - 1}:{precedence}\x02"
+
+    def array(self, value: Value | None, precedence: int = 0) -> str:
+        """Like `use`, but never a plain number: for functions that want arrays, and where the type matters."""
+        assert value is not None
+        if isinstance(value, ir.Value) and is_constant(value):
+            return self._constant_array(value)
+        return self.use(value, precedence)
+
+    def may_be_numbers(self, operands: Sequence[ir.Value]) -> bool:
+        """Whether constants of one number among these operands may be written as numbers: a computed one decides type and rank."""
+        computed = [value.shape for value in operands if not is_constant(value)]
+        numbers = [value.shape for value in operands if is_constant(value)]
+        ranks = [len(shape) for shape in computed if shape is not None]
+        return len(ranks) == len(computed) > 0 and max(len(shape or ()) for shape in [*numbers, ()]) <= max(ranks)
+
+    def method(self, graph: ir.Graph, name: str) -> Method:
+        """Writes a subgraph as a further method of the class: its inputs are the arguments, then what it uses from outside."""
+        name = unique(identifier(name), [*self.body.attributes, *(item.name for item in self.methods), "forward"])
+        captured = captured_by(graph)
+        info = ModuleInfo("", ())
+        frame = Frame(self.frame.path, info, list(calls_of(self.model, graph)))
+        inner = Builder(self.model, frame, self.table, self.style)
+        inner.share(self)
+        inner.body.inputs, inner.body.outputs = [*graph.inputs, *captured], list(graph.outputs)
+        self.table.check(frame.calls())
+        for item in frame.calls():
+            inner._write_call(item, None)
+        inner.body.outputs = inner.results(graph.outputs)
+        nest(inner.body)
+        self.body.needs_training |= inner.body.needs_training
+        method = Method(name, inner.body, captured)
+        self.methods.append(method)
+        return method
+
+    def share(self, outer: Builder) -> None:
+        """Makes this builder write into the class of another: its attributes, weights and tokens."""
+        self.body.attributes, self.body.weights = outer.body.attributes, outer.body.weights
+        self.body.literals, self.body.values = outer.body.literals, outer.body.values
+        self.methods, self._parameters, self._list_names = outer.methods, outer._parameters, outer._list_names
+
+    def results(self, outputs: Sequence[ir.Value]) -> list[Value]:
+        """What a graph gives, as values that written code can name: a constant, or the same value twice, is named first."""
+        found: list[Value] = []
+        for value in outputs:
+            if is_constant(value):
+                renamed = self.temporary("y")
+                self.emit(renamed, self.array(value), light=False)
+                found.append(renamed)
+            else:
+                found.append(value)
+        return found
 
     def literal(self, value: Any, hint: str = "value") -> str:
         """A token for a constant in a statement; where it differs between instances it becomes an argument of the class."""
@@ -142,7 +195,7 @@ class Builder:
             else:
                 self._write_child(item)
         if not self.frame.path:
-            self.body.outputs = list(self.model.graph.outputs)
+            self.body.outputs = self.results(self.model.graph.outputs)
         nest(self.body)
         self._gather_loops()
         return self.body
@@ -352,7 +405,16 @@ class Builder:
         role = self.model.role(value)
         array = value.const_value.numpy()
         if role == "constant" and array.size == 1:
-            return self.literal(array.reshape(()).item(), "constant")
+            return self.literal(_as_meant(array), "constant")
+        return self._constant_array(value)
+
+    def _constant_array(self, value: ir.Value) -> str:
+        """A small constant is written where it stands, unless it is data of the model; others are attributes."""
+        assert value.const_value is not None
+        role = self.model.role(value)
+        array = value.const_value.numpy()
+        if role == "constant" and (text := self.style.constant(value)) is not None:
+            return text
         if id(value) not in self._parameters:
             name = self._new_attribute(self._relative(value.name or "constant").rpartition(".")[2])
             text, weight = self.style.parameter(self, name, value, role, self._stored_steps(array.shape))
@@ -370,6 +432,17 @@ class Builder:
             return ()
         full = (1,) * (len(order) - len(shape)) + shape
         return (*((reshape(shape, full),) if full != shape else ()), transpose(*order))
+
+
+def is_constant(value: ir.Value) -> bool:
+    """Whether a value is an initializer: a parameter, a statistic or a constant."""
+    return value.is_initializer() and not value.is_graph_input()
+
+
+def _as_meant(array: np.ndarray) -> Any:
+    """The one number of an array as a Python number; a float32 as the decimal that somebody meant."""
+    number = array.reshape(()).item()
+    return intended(number) if array.dtype == np.float32 and math.isfinite(number) else number
 
 
 def _single_call(frame: Any) -> Call | None:

@@ -21,6 +21,16 @@ from assay.write.parts import (
 from assay.write.style import Parameter
 
 
+@dataclass(frozen=True)
+class WrittenMethod:
+    """A further method of a class, from the template's body."""
+
+    name: str
+    arguments: list[str]
+    lines: list[Line]
+    returns: int
+
+
 @dataclass
 class WrittenClass:
     """A class to be written, from all the bodies that it serves. The first one is the template."""
@@ -32,6 +42,7 @@ class WrittenClass:
     other_lines: list[list[Line]]
     parameters: list[Parameter] = field(default_factory=list)
     slots: dict[int, str] = field(default_factory=dict)  # place in `literals` → parameter
+    methods: list[WrittenMethod] = field(default_factory=list)
 
     @property
     def template(self) -> Body:
@@ -46,7 +57,8 @@ def classes_of(root: Body, reserved: Iterable[str] = ()) -> list[WrittenClass]:
         fresh: list[tuple[str, str]] = []
         for body in level:
             arguments, lines = forward_lines(body)
-            key = (body.class_name, _skeleton(body, arguments, lines))
+            further = [line for method in methods_of(body) for line in method.lines]
+            key = (body.class_name, _skeleton(body, arguments, [*lines, *further]))
             if key not in groups:
                 fresh.append(key)
             groups.setdefault(key, []).append((body, arguments, lines))
@@ -61,9 +73,19 @@ def classes_of(root: Body, reserved: Iterable[str] = ()) -> list[WrittenClass]:
                 members[0][2],
                 [member[2] for member in members[1:]],
             )
+            written.methods = methods_of(written.template)
             _parametrise(written)
             found[key] = written
     return list(found.values())
+
+
+def methods_of(body: Body) -> list[WrittenMethod]:
+    """The further methods of a body as lines."""
+    found = []
+    for method in body.methods:
+        arguments, lines = forward_lines(method.body)
+        found.append(WrittenMethod(method.name, arguments, lines, len(method.body.outputs)))
+    return found
 
 
 def _levels(root: Body) -> list[list[Body]]:

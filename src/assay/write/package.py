@@ -33,6 +33,7 @@ class Package:
     files: Mapping[str, str] = field(repr=False)  # file name → text
     weights: tuple[WeightMap, ...] = field(repr=False)
     lines: Mapping[int, tuple[str, ...]] = field(repr=False)  # line of model.py → nodes of the graph
+    constants: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)  # that the model itself does not have
 
     @property
     def framework(self) -> str:
@@ -41,7 +42,7 @@ class Package:
     @cached_property
     def native_weights(self) -> dict[str, np.ndarray]:
         """Native path → array, as saved in weights.safetensors."""
-        return to_native(self.weights, _all_arrays(self.model))
+        return to_native(self.weights, {**_all_arrays(self.model), **self.constants})
 
     def model_with(self, native: Mapping[str, np.ndarray]) -> Model:
         """The model with weights that were trained in this framework, given by native path."""

@@ -102,6 +102,18 @@ class Statement:
 
 
 @dataclass(eq=False)
+class Method:
+    """A further method of a class: the body of a subgraph. Its attributes, literals and values are those of the class."""
+
+    name: str
+    body: Body
+    captured: list[ir.Value]  # values from outside, the last arguments
+
+    def call(self, *arguments: str) -> str:
+        return f"self.{self.name}({', '.join(arguments)})"
+
+
+@dataclass(eq=False)
 class Body:
     """The body of one module instance."""
 
@@ -119,6 +131,7 @@ class Body:
     nodes: list[ir.Node] = field(default_factory=list)
     instance_arguments: list[Literal] = field(default_factory=list)  # known once classes are unified
     written_class: str = ""
+    methods: list[Method] = field(default_factory=list)
 
     def children(self) -> list[Body]:
         """The bodies of the classes that this one instantiates, in order."""

@@ -156,7 +156,8 @@ class _Renderer:
 
     def stored_arguments(self) -> list[str]:
         """Arguments that the forward method reads, and that the constructor must keep therefore."""
-        used = {int(found.group(2)) for line in self.written.lines for found in TOKEN.finditer(line.text)}
+        further = [line for method in self.written.methods for line in method.lines]
+        used = {int(found.group(2)) for line in [*self.written.lines, *further] for found in TOKEN.finditer(line.text)}
         names = [self.written.slots[place] for place in sorted(used) if place in self.written.slots]
         return list(dict.fromkeys(names))
 
@@ -196,6 +197,10 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
     for number, line in enumerate(written.lines):
         others = [other[number] for other in written.other_lines]
         lines.extend(_forward_line(style, renderer, line, others))
+    for method in written.methods:
+        lines.extend([("", ()), (f"    {style.method_line(method.name, method.arguments, method.returns)}", ())])
+        for line in method.lines:
+            lines.extend(_forward_line(style, renderer, line, []))
     return lines
 
 

@@ -105,6 +105,14 @@ class Style:
         """The construct of a bare parameter (or of a constant array), and where its value comes from."""
         raise NotImplementedError
 
+    def constant(self, value: ir.Value) -> str | None:
+        """A constant array as an expression, where a person would write its numbers; None for one to be kept as an attribute."""
+        return None
+
+    def method_line(self, name: str, arguments: Sequence[str], returns: int) -> str:
+        """The line of a further method: `def body(self, x: Tensor) -> Tensor:`."""
+        return self.forward_line(arguments, returns, False).replace(f"def {self.forward}(", f"def {name}(", 1)
+
     def parameter_reference(self, name: str) -> str:
         """How the forward method refers to a bare parameter."""
         return f"self.{name}"

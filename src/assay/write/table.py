@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NO_DEFAULT: Any = object()
 Rule = Callable[[Call, "Builder"], None]
+Condition = Callable[[Call], bool]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class NativeWeight:
 
 @dataclass(frozen=True)
 class Row:
-    """An operator that is one expression. `{0}`, `{1}` … stand for its inputs; attributes by name, `{axis}`."""
+    """An operator that is one expression. `{0}`, `{1}` … stand for its inputs, in order; `{all}` for all of them, with commas."""
 
     template: str
     module: str | None = None  # the same as an object, for containers: nn.ReLU()
@@ -77,19 +78,25 @@ class Table:
     framework: str
     rows: dict[str, Row] = field(default_factory=dict)
     rules: dict[str, Rule] = field(default_factory=dict)
+    conditions: dict[str, Condition] = field(default_factory=dict)  # which calls of its kind a rule is for
 
     def row(self, kind: str, template: str, module: str | None = None, precedence: int = 100) -> None:
         """Registers an operator that is one expression."""
         self._refuse_duplicate(kind)
         self.rows[kind] = Row(template, module, precedence)
 
-    def rule(self, *kinds: str) -> Callable[[Rule], Rule]:
-        """Registers a function that writes these kinds of call."""
+    def rule(self, *kinds: str, when: Condition | None = None) -> Callable[[Rule], Rule]:
+        """Registers a function that writes these kinds of call.
+
+        `when` says which calls it is for; others are written by the operators that ONNX defines theirs with.
+        """
 
         def register(function: Rule) -> Rule:
             for kind in kinds:
                 self._refuse_duplicate(kind)
                 self.rules[kind] = function
+                if when is not None:
+                    self.conditions[kind] = when
             return function
 
         return register
@@ -100,6 +107,10 @@ class Table:
 
     def knows(self, kind: str) -> bool:
         return kind in self.rows or kind in self.rules
+
+    def takes(self, call: Call) -> bool:
+        """Whether there is a row or a rule for this call."""
+        return self.knows(call.kind) and (call.kind not in self.conditions or self.conditions[call.kind](call))
 
     def check(self, calls: Iterable[Call]) -> None:
         """Raises one error that names every operator without a row or rule."""
@@ -125,9 +136,14 @@ class Table:
 
     def _write_row(self, row: Row, call: Call, builder: Builder) -> None:
         level = row.precedence if row.precedence < 100 else 0
-        operands = [
-            builder.use(value, level + (index > 0 and level > 0))
-            for index, value in enumerate(call.inputs)
-            if value is not None
-        ]
-        builder.emit(call.y, row.template.format(*operands), precedence=row.precedence, light=True, module=row.module)
+        given = [value for value in call.inputs if value is not None]
+        # Between signs a number may stand for an array; a function may want arrays only.
+        use = builder.use if level and builder.may_be_numbers(given) else builder.array
+        operands = [use(value, level + (index > 0 and level > 0)) for index, value in enumerate(given)]
+        builder.emit(
+            call.y,
+            row.template.format(*operands, all=", ".join(operands)),
+            precedence=row.precedence,
+            light=True,
+            module=row.module,
+        )
