@@ -157,3 +157,10 @@ class Session:
 
     def compile_count(self) -> int:
         return _compiled
+
+    def cache_lookups(self) -> tuple[int, int]:
+        found, missed = self.plans.get("cache", {}).get(self.mode, (0, 0))
+        return found * self.seen.get("steps", 0), missed * self.seen.get("steps", 0)
+
+    def device(self) -> str:
+        return str(self.plans.get("device", "cpu"))

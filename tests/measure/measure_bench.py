@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 FAST = replace(
     QUICK,
     rounds=3,
+    first_rounds=2,
     sample_seconds=0.002,
     longest_sample=0.02,
     warmup_calls=6,

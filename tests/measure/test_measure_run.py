@@ -80,6 +80,8 @@ def check_samples(record: Record) -> None:
         assert [sample.position for sample in samples] == list(range(len(samples)))
     first = {sample.contestant for sample in record.samples if sample.wave == 0}
     last = {sample.contestant for sample in record.samples if sample.wave == 1}
+    rounds = [{sample.round for sample in record.samples if sample.wave == wave} for wave in (0, 1)]
+    assert rounds == [{0, 1}, {0, 1, 2}]
     assert first == {"jax:jit", "pytorch:eager"} and last == {*first, "jax:eager"}
     spans = sorted((sample.began_ns, sample.began_ns + sample.wall_ns) for sample in record.samples)
     assert all(before[1] <= after[0] for before, after in pairwise(spans))

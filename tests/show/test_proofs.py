@@ -12,7 +12,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from rich.console import Console
 
-from assay.show import facts
+from assay.show import facts, words
 from assay.show.facts import Comparison
 from assay.show.proofs import print_proofs, save_proofs
 from assay.show.training import TrainingView
@@ -20,10 +20,10 @@ from assay.show.training import TrainingView
 Sample = Callable[[str], Comparison]
 
 
-def printed(proofs: tuple[facts.Proof, ...], encoding: str = "utf-8") -> str:
+def printed(proofs: tuple[facts.Proof, ...], encoding: str = "utf-8", width: int = 100) -> str:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding, newline="")
-    print_proofs(proofs, Console(file=stream, width=100))
+    print_proofs(proofs, Console(file=stream, width=width))
     stream.flush()
     return raw.getvalue().decode(encoding)
 
@@ -39,6 +39,16 @@ def test_a_row_per_contestant_and_a_column_per_check(sample: Sample) -> None:
     assert "first at model.py:20 (Conv)" in text
     assert "– pytorch:compile: no C++ compiler was found" in text
     assert "† keras/jax:jit: LayerNormalization computes in float32" in text
+
+
+@pytest.mark.parametrize("width", [74, 80, 100])
+def test_a_narrow_terminal_breaks_no_name(sample: Sample, width: int) -> None:
+    checks = tuple(facts.Check(name, "equal", 1, "x", 1e-13, 1e-10) for name in words.CHECKS)
+    names = ("keras/tensorflow:graph", "pytorch:eager")
+    text = printed(tuple(facts.Proof(name, "equal", checks=checks) for name in names), width=width)
+    lines = text.splitlines()
+    assert len(lines) == 1 + len(names) and max(map(len, lines)) <= width
+    assert all(line.split()[:2] == [name, "✓"] for line, name in zip(lines[1:], names, strict=True))
 
 
 def test_ascii_and_hostile_names(sample: Sample) -> None:

@@ -48,7 +48,7 @@ def test_the_best_and_the_tied_follow_the_verdict(sample: Sample) -> None:
     assert not cells["pytorch:eager"]["train-64"].best
     assert cells["tensorflow:graph"]["train-64"].ratio == 1
     assert [name for name in cells if cells[name]["memory"].best] == ["pytorch:eager"]
-    assert cells["pytorch:eager"]["cold"].note == "import 1.10 s, build 20.0 ms, first step 50.0 ms"
+    assert cells["pytorch:eager"]["cold"].note == "import 1.10 s, build 20.0 ms, first step 50.0 ms, cold compile cache"
 
 
 def test_without_a_verdict_the_ratios_are_those_of_the_medians(sample: Sample) -> None:

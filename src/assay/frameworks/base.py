@@ -53,6 +53,9 @@ class Target:
     modes: tuple[str, ...]
     modules: tuple[str, ...]  # what must be importable
     default: bool = True  # part of the answer to "each framework in its default mode"
+    compile_cache: Mapping[str, str] = field(
+        default_factory=dict
+    )  # environment that keeps compiled programs in {folder}
 
     @property
     def name(self) -> str:
@@ -171,4 +174,15 @@ class Session(Protocol):
 
     def compile_count(self) -> int:
         """How many compilations have happened in this process, as far as the framework tells; 0 if it never compiles."""
+        ...
+
+    def cache_lookups(self) -> tuple[int, int]:
+        """Compiled programs that this process has found in the framework's cache on disk, and those it has not found.
+
+        Both are 0 where the framework keeps no such cache.
+        """
+        ...
+
+    def device(self) -> str:
+        """What it computes on: "cpu", or the name of the accelerator."""
         ...

@@ -16,8 +16,9 @@ from typing import Any
 
 from assay.errors import OutputError, WorkerError
 from assay.frameworks import find, frameworks
+from assay.frameworks import target as find_target
 from assay.frameworks.base import Contestant
-from assay.measure import host, janitor
+from assay.measure import caches, host, janitor
 from assay.measure.effort import Limits
 from assay.measure.plan import allowed_cpus
 from assay.measure.process import Answer, Progress, Reply, WorkerProcess, spawn, worker_environment
@@ -104,7 +105,12 @@ class Crew:
         # Proofs run two at a time beside others: with one thread each they do not wait for one another's threads.
         threads = 1 if role == PROOF else self.threads
         environment = worker_environment(
-            threads, self.mark, framework.environment if framework else {}, backend, self._environment
+            threads,
+            self.mark,
+            framework.environment if framework else {},
+            backend,
+            self._compile_cache(role, contestant),
+            self._environment,
         )
         worker = spawn(
             contestant.name,
@@ -123,6 +129,13 @@ class Crew:
             self._selector.register(descriptor, selectors.EVENT_READ, worker)
         worker.expect_greeting(self.limits.start)
         return worker
+
+    def _compile_cache(self, role: str, contestant: Contestant) -> dict[str, str]:
+        """Where a framework's own session keeps its compiled programs; one proof process holds all modes of a target."""
+        if contestant.framework not in frameworks() or contestant.target in self._sessions:
+            return {}
+        owner = contestant.target if role == PROOF else contestant.name
+        return caches.environment(find_target(contestant.target), role, owner)
 
     def _session_class(self, contestant: Contestant) -> str:
         if contestant.target in self._sessions:

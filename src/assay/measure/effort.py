@@ -30,6 +30,7 @@ class Effort:
     warmup_calls: int
     warmup_seconds: float  # warm-up of a slow arm ends after this, even with fewer calls
     fewest_rounds: int = 5
+    first_rounds: int = 6  # of the first wave, whose members are all in the last wave too
     batches: int = 8  # distinct batches in rotation
     slots: int = 2  # workers that prepare at the same time while nothing is timed
     limits: Limits = field(default=Limits())
@@ -55,7 +56,7 @@ QUICK = Effort(
     processes=1,
     rounds=9,
     sample_seconds=0.05,
-    longest_sample=0.2,
+    longest_sample=0.16,  # so that arms that differ up to threefold have one number of calls
     arm_seconds=2.0,
     warmup_calls=10,
     warmup_seconds=1.5,

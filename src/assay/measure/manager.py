@@ -86,7 +86,7 @@ class _Run:
         first = [arm for arm in self._arms if arm.name in self._plan.first_wave]
         if self._plan.tasks and first and len(first) < len(self._arms):
             self._settle(first)
-            if self._time(first):
+            if self._time(first, self._plan.effort.first_rounds):
                 self._tell(events.RowsReady(self._file.record().measurements, final=False))
         self._settle(self._arms)
         if self._time(self._arms) and self._plan.proving is not None:
@@ -137,10 +137,10 @@ class _Run:
             if not arm.settled(timed):
                 self._fail(arm, "prepare", "its preparation ended without a result")
 
-    def _time(self, arms: Sequence[Arm]) -> bool:
+    def _time(self, arms: Sequence[Arm], most: int | None = None) -> bool:
         ready = [arm for arm in arms if arm.reason is None and arm.prepared]
         if ready:
-            self._rounds.run(ready)
+            self._rounds.run(ready, most)
         return bool(ready)
 
     def _lost(self, worker: WorkerProcess, error: WorkerError) -> None:

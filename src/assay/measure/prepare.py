@@ -69,6 +69,8 @@ class Preparing:
                 build_cpu_s=opened["cpu_ns"] / 1e9,
                 base_bytes=loaded["resident_bytes"],
                 beside=beside_load or beside_open,
+                cache=tuple(opened["cache"]),
+                device=opened["device"],
             )
         )
         yield from self._ask(
@@ -144,4 +146,5 @@ def _first_calls(arm: Arm, worker: WorkerProcess, task: Task, reply: Mapping[str
         peak_bytes=reply["high_water_bytes"],
         peak_is_of_the_task=reply["high_water_is_of_the_task"],
         beside=beside,
+        cache=tuple(reply["cache"]),
     )

@@ -78,6 +78,8 @@ class Cold:
     build_cpu_s: float
     base_bytes: int | None  # in RAM after the import
     beside: bool
+    cache: tuple[int, int] = (0, 0)  # compiled programs found in the cache on disk while building, and not found
+    device: str = "cpu"  # what it computes on
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class FirstCalls:
     peak_bytes: int  # the most memory in RAM during these calls
     peak_is_of_the_task: bool  # False: the mark could not be reset, it is that of the process so far
     beside: bool
+    cache: tuple[int, int] = (0, 0)  # compiled programs found in the cache on disk, and not found
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,11 @@ class Rounds:
         self._done = 0
         self._expected = 0
 
-    def run(self, arms: Sequence[Arm]) -> None:
-        """One wave: warm-up where it is needed, then rounds of every task, while nothing else of ours runs."""
+    def run(self, arms: Sequence[Arm], most: int | None = None) -> None:
+        """One wave: warm-up where it is needed, then rounds of every task, while nothing else of ours runs.
+
+        `most`: at most so many rounds, for a wave that is not the last one of its arms.
+        """
         workers = [arm.worker for arm in arms if arm.worker is not None]
         with self._crew.still(except_for=workers):
             for arm in arms:
@@ -62,7 +65,7 @@ class Rounds:
             if alive:
                 for arm in alive:
                     self._tell(events.StateChanged(arm.name, events.TIMING))
-                self._rounds(alive)
+                self._rounds(alive, min(self._plan.effort.rounds, most or self._plan.effort.rounds))
         self._wave += 1
 
     def _warm(self, arm: Arm) -> None:
@@ -81,14 +84,16 @@ class Rounds:
                     Warmup(arm.name, arm.process, task.kind, task.batch_size, times, reply["compiles"], shape)
                 )
 
-    def _rounds(self, arms: Sequence[Arm]) -> None:
+    def _rounds(self, arms: Sequence[Arm], count: int) -> None:
         chosen = {task: self._choose(task, arms) for task in self._plan.tasks}
         slots = [Slot(arm, False) for arm in arms]
         twin_of = next((arm for arm in arms if arm.name == self._plan.twin_of), arms[0])
         slots.append(Slot(twin_of, True))
-        self._expected = self._done + sum(c.rounds[slot.arm.name] for c in chosen.values() for slot in slots)
+        self._expected = self._done + sum(
+            min(count, c.rounds[slot.arm.name]) for c in chosen.values() for slot in slots
+        )
         rows = {task: orders(slots, self._draw) for task in self._plan.tasks}
-        for number in range(self._plan.effort.rounds):
+        for number in range(count):
             for task in self._draw.sample(self._plan.tasks, len(self._plan.tasks)):
                 self._round(number, task, next(rows[task]), chosen[task])
 

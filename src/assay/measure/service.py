@@ -68,8 +68,16 @@ class Service:
         self._session = self._make(folder, mode, dtype)
         ended = time.perf_counter_ns()
         cpu = time.process_time_ns() - cpu
+        cache = self._session.cache_lookups()  # of this process, which is new where this is measured
         self._initial = self._session.state()
-        return {"began_ns": began, "ended_ns": ended, "cpu_ns": cpu, "parameters": len(self._initial)}
+        return {
+            "began_ns": began,
+            "ended_ns": ended,
+            "cpu_ns": cpu,
+            "parameters": len(self._initial),
+            "cache": cache,
+            "device": self._session.device(),
+        }
 
     def prove(self, folder: str, mode: str, dtype: str, save: str, **spec: Any) -> Reply:
         """Everything that the prove stage compares, in a session of its own; see `proving.run`."""
@@ -96,10 +104,17 @@ class Service:
         """The first three calls of a task, each timed with everything around it: the first one compiles."""
         runner, batches = self._task(task)
         exact = host.reset_high_water()
+        found, missed = self.session.cache_lookups()
         calls = []
         for index in range(3):
             calls.append(clock.timed(self.session, partial(runner, self.session, [batches[index % len(batches)]])))
-        return {"calls": calls, "high_water_bytes": host.high_water_bytes(), "high_water_is_of_the_task": exact}
+        now_found, now_missed = self.session.cache_lookups()
+        return {
+            "calls": calls,
+            "high_water_bytes": host.high_water_bytes(),
+            "high_water_is_of_the_task": exact,
+            "cache": (now_found - found, now_missed - missed),
+        }
 
     def warm(self, task: str, calls: int, seconds: float) -> Reply:
         """Single calls until the task is warm: at least `calls`, or as many as fit into `seconds`."""

@@ -22,6 +22,7 @@ MeasurementStatus = Literal["ok", "failed", "not-run"]
 Task = Literal["train", "infer"]
 Relation = Literal["fastest", "slower", "equivalent", "not-resolved"]
 Outcome = Literal["faster", "slower", "equivalent", "not-resolved"]
+CompileCache = Literal["cold", "warm", "mixed", "none"]  # none: nothing is kept on disk
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ class ColdStart:
     build_s: float | None = None  # model.py's load()
     first_step_s: float | None = None  # first training step, compilation included
     first_inference_s: float | None = None
-    compile_cache: Literal["cold", "warm", "none"] | None = None
+    compile_cache: CompileCache | None = None  # whether the programs that it needed were on disk: all, none, some
     beside_others: bool = False  # other workers ran meanwhile: an upper bound
 
 

@@ -25,22 +25,34 @@ def print_proofs(proofs: Sequence[Proof], console: Console | None = None) -> Non
     signs = signs_for(console)
     found = dict.fromkeys(check.check for proof in proofs for check in proof.checks)
     names = [*(name for name in words.CHECKS if name in found), *(name for name in found if name not in words.CHECKS)]
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    tables = (_table(proofs, names, signs, spaces, spoken) for spaces, spoken in ((2, True), (1, True), (1, False)))
+    unlimited = console.options.update(width=10_000)
+    table = next(tables)
+    while console.measure(table, options=unlimited).maximum > console.width:
+        narrower = next(tables, None)
+        if narrower is None:
+            break  # the names are folded
+        table = narrower
+    console.print(table)
+    for line in _beneath(proofs, signs):
+        console.print(line)
+
+
+def _table(proofs: Sequence[Proof], names: Sequence[str], signs: Signs, spaces: int, spoken: bool) -> Table:
+    """The rows, with so many spaces between columns; unless `spoken`, the outcome is its sign alone."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, spaces, 0, 0))
     table.add_column("contestant", overflow="fold")
-    table.add_column("proof", no_wrap=True)
+    table.add_column("proof" if spoken else "", no_wrap=True)
     for name in names:
         table.add_column(Text(words.one_line(name, 30)), justify="right", no_wrap=True)
     for proof in proofs:
         cells = {check.check: _cell(check, signs) for check in proof.checks}
-        status = (
-            f"{signs.of(proof.status)} {proof.status.replace('-', ' ')}{signs.allowance if proof.allowances else ''}"
-        )
+        word = f" {proof.status.replace('-', ' ')}" if spoken else ""
+        status = f"{signs.of(proof.status)}{word}{signs.allowance if proof.allowances else ''}"
         row = [cells.get(name, Text("")) for name in names]
         contestant = Text(signs.plain(words.one_line(proof.contestant, 60)))
         table.add_row(contestant, Text(signs.plain(status), style=STYLES[proof.status]), *row)
-    console.print(table)
-    for line in _beneath(proofs, signs):
-        console.print(line)
+    return table
 
 
 def _cell(check: Check, signs: Signs) -> Text:

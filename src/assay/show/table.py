@@ -156,7 +156,10 @@ def _cost_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[Co
     starts = {start.contestant: _cold_cell(start) for start in comparison.cold_starts if start.contestant in equal}
     yield from _present(
         Column(
-            "cold", "cold start", "s", "From a fresh process to the first step done: import, build, compile and step"
+            "cold",
+            "cold start",
+            f"{state} cache, s" if (state := cache_state(comparison)) else "s",
+            "From a fresh process to the first step done: import, build, compile and step",
         ),
         starts,
     )
@@ -191,9 +194,15 @@ def _cold_cell(start: ColdStart) -> Cell:
     if first is None or any(value is None for _, value in parts):
         return Cell()
     total = sum(value for _, value in parts if value is not None)
-    return Cell(
-        words.three_digits(total), total, note=", ".join(f"{name} {words.seconds(value)}" for name, value in parts)
-    )
+    note = ", ".join(f"{name} {words.seconds(value)}" for name, value in parts)
+    kept = start.compile_cache not in (None, "none")
+    return Cell(words.three_digits(total), total, note=f"{note}, {start.compile_cache} compile cache" if kept else note)
+
+
+def cache_state(comparison: Comparison) -> str:
+    """Whether compiled programs were on disk when the contestants started: `warm`, `cold`, `mixed`; empty if none are kept."""
+    found = {start.compile_cache for start in comparison.cold_starts} - {None, "none"}
+    return str(found.pop()) if len(found) == 1 else "mixed" if found else ""
 
 
 def _lines_cell(code: WrittenCode) -> Cell:
@@ -271,8 +280,19 @@ def reasons_of(found: Recommendation) -> tuple[str, ...]:
 
 def notes_of(comparison: Comparison) -> tuple[str, ...]:
     """What a reader should know of the machine and of the verdict, each said once, as sentences."""
-    notes = (*comparison.environment.notes, *comparison.verdict.notes)
+    notes = (*comparison.environment.notes, *comparison.verdict.notes, *_cache_notes(comparison))
     return tuple(dict.fromkeys(words.sentence(note) for note in notes))
+
+
+def _cache_notes(comparison: Comparison) -> Iterable[str]:
+    """Which cold starts found compiled programs on disk: on a machine that has none they take longer."""
+    for state, said in (("warm", "all"), ("mixed", "some")):
+        names = [start.contestant for start in comparison.cold_starts if start.compile_cache == state]
+        if names:
+            yield (
+                f"cold starts with {said} compiled programs found on disk, from an earlier run: {words.listed(names)}; "
+                "where there are none it takes longer"
+            )
 
 
 def summary_of_training(comparison: Comparison) -> str:

@@ -24,6 +24,7 @@ from assay.show.table import (
     Problem,
     Row,
     Table,
+    cache_state,
     notes_of,
     problems_of,
     reasons_of,
@@ -287,7 +288,10 @@ def trust(comparison: Comparison) -> str:
     if limits:
         least, most = words.percent(min(limits)), words.percent(max(limits))
         text += f" Differences under {least if least == most else f'{least} to {most}'} cannot be told from chance."
-    return text if comparison.elapsed_s is None else f"{text} Took {words.seconds(comparison.elapsed_s)}."
+    if comparison.elapsed_s is None:
+        return text
+    state = cache_state(comparison)
+    return f"{text} Took {words.seconds(comparison.elapsed_s)}{f' with {state} compile caches' if state else ''}."
 
 
 def _verdict(comparison: Comparison, signs: Signs) -> Iterable[RenderableType]:

@@ -16,7 +16,7 @@ from assay.frameworks import find, frameworks, installed_versions
 from assay.frameworks import target as find_target
 from assay.judge import Verdict as Judged
 from assay.judge import judge
-from assay.measure import Record
+from assay.measure import Record, caches
 from assay.measure.record import Measurement as Measured
 from assay.model import Model, shape_of
 from assay.nn.optimizers import Constant, Optimizer
@@ -67,7 +67,7 @@ def comparison(found: Findings) -> facts.Comparison:
         missing=tuple(facts.Missing(item.target, item.reason, item.command) for item in found.field.absent),
         proofs=tuple(_proof_of(name, found) for name in contestants),
         measurements=tuple(measurement_facts(item) for item in record.measurements) if record is not None else (),
-        cold_starts=_cold_starts(record),
+        cold_starts=cold_starts(record),
         code=code,
         training=found.curves,
         verdict=_verdict(record, found, code),
@@ -179,7 +179,20 @@ def _environment(record: Record | None) -> facts.Environment:
     machine = record.environment if record is not None else environment(threads=0)
     names = [name for framework in frameworks().values() for name in framework.distributions]
     versions = installed_versions([*names, "numpy", "onnx", "onnx-ir"])
-    return facts.Environment(**{**vars(machine), "device": "cpu", "versions": versions | dict(machine.versions)})
+    versions |= dict(machine.versions)
+    return facts.Environment(**{**vars(machine), "device": device(record), "versions": versions})
+
+
+def device(record: Record | None) -> str:
+    """What all contestants computed on or, where they differ, each device with those that did."""
+    by_device: dict[str, list[str]] = {}
+    found = {cold.contestant: cold.device for cold in record.colds if not cold.process} if record is not None else {}
+    for name in record.header.contestants if record is not None else ():
+        if name in found:
+            by_device.setdefault(found[name], []).append(name)
+    if len(by_device) <= 1:
+        return next(iter(by_device), "cpu")
+    return "; ".join(f"{device} ({', '.join(names)})" for device, names in by_device.items())
 
 
 def _workload(found: Findings) -> facts.Workload:
@@ -230,7 +243,8 @@ def describe_optimizer(optimizer: Optimizer) -> str:
     return ", ".join(parts)
 
 
-def _cold_starts(record: Record | None) -> tuple[facts.ColdStart, ...]:
+def cold_starts(record: Record | None) -> tuple[facts.ColdStart, ...]:
+    """The starts of the first processes, and whether they found compiled programs on disk."""
     if record is None:
         return ()
     found = []
@@ -245,7 +259,8 @@ def _cold_starts(record: Record | None) -> tuple[facts.ColdStart, ...]:
         train = next((item.wall_s[0] for (task, _), item in first.items() if task == "train"), None)
         infer = next((item.wall_s[0] for (task, _), item in first.items() if task == "infer"), None)
         beside = cold.beside or any(item.beside for item in first.values())
-        found.append(facts.ColdStart(cold.contestant, cold.import_s, cold.build_s, train, infer, None, beside))
+        cache = caches.state(*map(sum, zip(cold.cache, *(item.cache for item in first.values()), strict=True)))
+        found.append(facts.ColdStart(cold.contestant, cold.import_s, cold.build_s, train, infer, cache, beside))
     return tuple(found)
 
 

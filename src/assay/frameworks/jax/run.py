@@ -28,7 +28,10 @@ MODES = ("jit", "eager")
 DTYPES = ("float32", "float64")
 
 _COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
+_LOOKUP_EVENT = "/jax/compilation_cache/compile_requests_use_cache"
+_FOUND_EVENT = "/jax/compilation_cache/cache_hits"
 _compilations = 0
+_lookups = _found = 0
 _import_numbers = itertools.count()
 
 
@@ -37,7 +40,14 @@ def _count_compilation(event: str, duration_secs: float, **_details: object) -> 
     _compilations += event == _COMPILE_EVENT
 
 
+def _count_lookup(event: str, **_details: object) -> None:
+    global _lookups, _found
+    _lookups += event == _LOOKUP_EVENT
+    _found += event == _FOUND_EVENT
+
+
 jax.monitoring.register_event_duration_secs_listener(_count_compilation)
+jax.monitoring.register_event_listener(_count_lookup)
 
 
 class _Variables(NamedTuple):
@@ -216,6 +226,13 @@ class Session:
 
     def compile_count(self) -> int:
         return _compilations
+
+    def cache_lookups(self) -> tuple[int, int]:
+        return _found, _lookups - _found
+
+    def device(self) -> str:
+        device = jax.devices()[0]
+        return "cpu" if device.platform == "cpu" else str(device.device_kind)
 
     # Dropout
 

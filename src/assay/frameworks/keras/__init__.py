@@ -9,7 +9,18 @@ FRAMEWORK = Framework(
     distributions=("keras",),
     targets=(
         Target("keras", "tensorflow", ("graph", "eager"), ("keras", "tensorflow", "safetensors")),
-        Target("keras", "jax", ("jit", "eager"), ("keras", "jax", "safetensors"), default=False),
+        Target(
+            "keras",
+            "jax",
+            ("jit", "eager"),
+            ("keras", "jax", "safetensors"),
+            default=False,
+            compile_cache={
+                "JAX_COMPILATION_CACHE_DIR": "{folder}",
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",  # eager execution compiles many small programs
+                "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            },
+        ),
         Target("keras", "torch", ("eager",), ("keras", "torch", "safetensors"), default=False),
     ),
     channels_last=True,

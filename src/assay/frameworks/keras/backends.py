@@ -109,8 +109,13 @@ class Backend(ABC):
 
     def __init__(self) -> None:
         self.compilations = 0
+        self.lookups = self.found = 0  # of compiled programs in a cache on disk: of all, and of those that were there
         threads = os.environ.get("ASSAY_THREADS")
         self.configure(int(threads) if threads else None)
+
+    @abstractmethod
+    def device(self) -> str:
+        """What is computed on: "cpu", or the accelerator's name."""
 
     @abstractmethod
     def configure(self, threads: int | None) -> None:
@@ -191,6 +196,12 @@ def _tensorflow() -> Any:
 class TensorFlow(Backend):
     runner = TensorFlowRunner
 
+    def device(self) -> str:
+        tf = _tensorflow()
+        for device in tf.config.list_physical_devices("GPU"):
+            return str(tf.config.experimental.get_device_details(device).get("device_name", "GPU"))
+        return "cpu"
+
     def configure(self, threads: int | None) -> None:
         tf = _tensorflow()
         if threads is not None:
@@ -269,6 +280,10 @@ def _jax() -> Any:
 class Jax(Backend):
     runner = JaxRunner
 
+    def device(self) -> str:
+        device = _jax().devices()[0]
+        return "cpu" if device.platform == "cpu" else str(device.device_kind)
+
     def configure(self, threads: int | None) -> None:
         jax = _jax()
         if threads is not None:  # the size of XLA's thread pools, read when the first array is made
@@ -276,9 +291,14 @@ class Jax(Backend):
         if jax.default_backend() != "cpu":
             jax.config.update("jax_default_matmul_precision", "highest")
         jax.monitoring.register_event_duration_secs_listener(self._count)
+        jax.monitoring.register_event_listener(self._count_lookup)
 
     def _count(self, event: str, duration_secs: float, **_: Any) -> None:
         self.compilations += event == "/jax/core/compile/backend_compile_duration"
+
+    def _count_lookup(self, event: str, **_: Any) -> None:
+        self.lookups += event == "/jax/compilation_cache/compile_requests_use_cache"
+        self.found += event == "/jax/compilation_cache/cache_hits"
 
     def float64(self) -> AbstractContextManager[Any]:
         x64: AbstractContextManager[Any] = _jax().enable_x64(True)
@@ -315,6 +335,11 @@ class TorchRunner(Runner):
 
 class Torch(Backend):
     runner = TorchRunner
+
+    def device(self) -> str:
+        import torch
+
+        return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
 
     def configure(self, threads: int | None) -> None:
         import torch

@@ -113,6 +113,12 @@ class Session:
     def compile_count(self) -> int:
         return self._backend.compilations
 
+    def cache_lookups(self) -> tuple[int, int]:
+        return self._backend.found, self._backend.lookups - self._backend.found
+
+    def device(self) -> str:
+        return self._backend.device()
+
     def _require_training(self) -> ModuleType:
         if self._training is None:
             raise DataError("this package has no train.py: it was written from a model without a Training")

@@ -7,6 +7,14 @@ FRAMEWORK = Framework(
     title="PyTorch",
     extra="pytorch",
     distributions=("torch",),
-    targets=(Target("pytorch", None, ("eager", "compile"), ("torch", "safetensors")),),
+    targets=(
+        Target(
+            "pytorch",
+            None,
+            ("eager", "compile"),
+            ("torch", "safetensors"),
+            compile_cache={"TORCHINDUCTOR_CACHE_DIR": "{folder}"},
+        ),
+    ),
     channels_last=False,
 )

@@ -166,6 +166,18 @@ class Session:
 
         return int(counters["stats"]["unique_graphs"])
 
+    def cache_lookups(self) -> tuple[int, int]:
+        """Of TorchInductor's programs; what its cache leaves out is compiled, and counts as not found."""
+        if self._mode == "eager":
+            return 0, 0
+        from torch._dynamo.utils import counters
+
+        found = counters["inductor"]
+        return found["fxgraph_cache_hit"], found["fxgraph_cache_miss"] + found["fxgraph_cache_bypass"]
+
+    def device(self) -> str:
+        return "cpu"  # this session places everything there
+
     def _in_mode(self, function: Callable[..., Any]) -> Callable[..., Any]:
         # One program per shape (dynamic=False): a second batch size must not make the first one's general and slower.
         return torch.compile(function, dynamic=False) if self._mode == "compile" else function

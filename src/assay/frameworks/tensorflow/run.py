@@ -181,6 +181,19 @@ class Session:
         counts = (getattr(function, "experimental_get_tracing_count", None) for function in self._functions)
         return sum(count() for count in counts if count is not None)
 
+    def cache_lookups(self) -> tuple[int, int]:
+        return 0, 0  # TensorFlow keeps no compiled program on disk
+
+    def device(self) -> str:
+        return _device_name()
+
+
+def _device_name() -> str:
+    """The first GPU's name, or "cpu"."""
+    for device in tf.config.list_physical_devices("GPU"):
+        return str(tf.config.experimental.get_device_details(device).get("device_name", "GPU"))
+    return "cpu"
+
 
 def _configure_process() -> None:
     """Threads and numeric policy. TensorFlow takes them before its first operation only."""
