@@ -364,6 +364,7 @@ _GROUPS: dict[str, Callable[[Model, ir.Node], Call]] = {
     "Gather": _embedding,
     "LSTM": _recurrent,
     "GRU": _recurrent,
+    "RNN": _functional,
     "Concat": _deferred_bias,
     "PRelu": _prelu,
     "Reshape": _deferred_slope,

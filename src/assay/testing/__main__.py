@@ -12,10 +12,12 @@ from pathlib import Path
 
 import click
 
-from assay.errors import AssayError, unknown
+from assay.errors import AssayError, NotFoundError, unknown
 from assay.frameworks import Target, find, require
 from assay.frameworks import target as find_target
 from assay.testing import SUITES, Case, Outcome, faults_of, judge, load_gaps, select, unmatched
+from assay.testing.official import KINDS, official
+from assay.testing.official_run import describe, details, run_official
 from assay.testing.report import counts, line, save
 
 
@@ -49,24 +51,72 @@ def _modes(target: Target, chosen: Sequence[str]) -> tuple[str, ...]:
     return tuple(chosen) or target.modes
 
 
-@click.command(help="Runs a suite of small nets in one framework and says which of them it gets right.")
-@click.argument("suite", type=click.Choice(sorted(SUITES)))
+@click.command(
+    help="Runs a suite in one framework and says which cases it gets right: `layers`, assay's own small nets, or "
+    "`conformance`, the official cases of ONNX."
+)
+@click.argument("suite", type=click.Choice([*sorted(SUITES), "conformance"]))
 @click.option("--framework", "-f", required=True, help="A framework, or one on a backend: jax, keras/torch.")
-@click.option("--mode", "-m", multiple=True, help="Only this mode; may be given again. All modes otherwise.")
+@click.option("--mode", "-m", multiple=True, help="layers: only this mode; may be given again. All modes otherwise.")
 @click.option(
     "--case", "patterns", multiple=True, help="Only cases whose name matches this shell pattern; may be given again."
 )
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="conformance: only cases of this kind.")
+@click.option("--part", help="conformance: K/N runs every N-th case, from the K-th on.")
+@click.option("--jobs", default=2, show_default=True, help="conformance: worker processes.")
+@click.option("--log", type=click.Path(path_type=Path), help="conformance: where tracebacks and warnings go.")
 @click.option("--json", "result", type=click.Path(path_type=Path), help="Write the results to this file.")
-@click.option("--keep", type=click.Path(path_type=Path), help="Keep the written packages in this folder.")
+@click.option("--keep", type=click.Path(path_type=Path), help="layers: keep the written packages in this folder.")
 def main(
-    suite: str, framework: str, mode: tuple[str, ...], patterns: Sequence[str], result: Path | None, keep: Path | None
+    suite: str,
+    framework: str,
+    mode: tuple[str, ...],
+    patterns: Sequence[str],
+    kinds: tuple[str, ...],
+    part: str | None,
+    jobs: int,
+    log: Path | None,
+    result: Path | None,
+    keep: Path | None,
 ) -> None:
     try:
-        passed = conform(suite, framework, mode, patterns, result, keep)
+        if suite == "conformance":
+            passed = conform_officially(framework, patterns, kinds, part, jobs, log, result)
+        else:
+            passed = conform(suite, framework, mode, patterns, result, keep)
     except AssayError as error:
         click.echo(f"assay.testing: {error}", err=True)
         sys.exit(error.exit_status)
     sys.exit(0 if passed else 1)
+
+
+def conform_officially(
+    framework: str,
+    patterns: Sequence[str],
+    kinds: Sequence[str],
+    part: str | None,
+    jobs: int,
+    log: Path | None,
+    result: Path | None,
+) -> bool:
+    """Whether no official case fails that the framework's gaps do not expect."""
+    target = find_target(framework)
+    require(target)
+    found = run_official(target, patterns, kinds or KINDS, _part(part), jobs, log)
+    click.echo(describe(target, found))
+    if result is not None:
+        more = {case.name: details(case, found.trials[case.name]) for case in found.cases if case.name in found.trials}
+        save(result, "conformance", target, target.modes[:1], found.ordered(), found.summary(), more)
+    return all(outcome.status != "failure" for outcome in found.outcomes.values())
+
+
+def _part(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    first, _, of = text.partition("/")
+    if not (first.isdigit() and of.isdigit() and int(of)):
+        raise NotFoundError(f"--part {text} is not K/N: 3/10 runs every tenth case from the third on")
+    return int(first), int(of)
 
 
 def conform(
@@ -83,6 +133,8 @@ def conform(
         folder.mkdir(parents=True, exist_ok=True)
         outcomes = run(cases, target, modes, folder, folder / "errors.log")
     known = [case.name for item in SUITES.values() for case in item]
+    if any(gap.cases.startswith("test_") for gap in load_gaps(target.framework, target.backend)):
+        known += [case.name for case in official()]
     idle = unmatched(load_gaps(target.framework, target.backend), known)
     for gap in idle:
         click.echo(f"FAIL  gaps.toml\n        the entry {gap.cases!r} matches no case: correct or remove it")

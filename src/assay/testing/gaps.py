@@ -8,6 +8,7 @@ link = "https://…"
 backend = "tensorflow"    # optional: only on this backend
 mode = "eager"            # optional: only in this mode
 stage = "gradients"       # optional: only this check fails
+exception = "TypeError"   # optional: only so; what the fault's text begins with
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any, Literal
 from assay.errors import AssayError
 
 KINDS = ("todo", "upstream", "never")
-_KEYS = {"cases", "kind", "why", "link", "backend", "mode", "stage"}
+_KEYS = {"cases", "kind", "why", "link", "backend", "mode", "stage", "exception"}
 
 
 class GapError(AssayError):
@@ -52,12 +53,15 @@ class Gap:
     backend: str | None = None
     mode: str | None = None
     stage: str | None = None
+    exception: str | None = None
 
     def matches(self, name: str) -> bool:
         return fnmatch.fnmatchcase(name, self.cases)
 
     def covers(self, fault: Fault) -> bool:
         """Whether this entry expects that fault of a case it matches."""
+        if self.exception is not None and not fault.text.startswith(self.exception):
+            return False
         return self.mode in (None, fault.mode) and self.stage in (None, fault.stage)
 
     def __str__(self) -> str:

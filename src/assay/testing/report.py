@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,16 @@ def counts(outcomes: Sequence[Outcome]) -> dict[str, int]:
     return {"pass": found["pass"], "gap": found["gap"], "failure": found["failure"]}
 
 
-def save(path: Path, suite: str, target: Target, modes: Sequence[str], outcomes: Sequence[Outcome]) -> None:
-    """Writes the results as JSON, with the date, the versions and the machine."""
+def save(
+    path: Path,
+    suite: str,
+    target: Target,
+    modes: Sequence[str],
+    outcomes: Sequence[Outcome],
+    summary: Mapping[str, Any] | None = None,
+    details: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Writes the results as JSON, with the date, the versions and the machine; `details` by case are added to the cases."""
     machine = environment(threads=1)
     distributions = [*find(target.framework).distributions, *_backend(target), "assay", "numpy", "onnx", "safetensors"]
     content: dict[str, Any] = {
@@ -48,7 +56,8 @@ def save(path: Path, suite: str, target: Target, modes: Sequence[str], outcomes:
             "flags": dict(machine.flags),
         },
         "counts": counts(outcomes),
-        "cases": [_case(outcome) for outcome in outcomes],
+        **({"summary": dict(summary)} if summary is not None else {}),
+        "cases": [{**_case(outcome), **(details or {}).get(outcome.name, {})} for outcome in outcomes],
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from assay.write.body import Builder
 from assay.write.classes import classes_of
 from assay.write.package import Package
 from assay.write.parts import Body
-from assay.write.source import local_definitions, model_source
+from assay.write.source import definitions_of, model_source
 from assay.write.style import Style
 from assay.write.weights import WeightMap
 
@@ -45,7 +44,7 @@ def write(model: Model, target: str) -> Package:
     calls = calls_of(laid_out)
     table.check(calls)
     body = Builder(laid_out, tree_of(laid_out, calls), table, style).build()
-    classes = classes_of(body, local_definitions(Path(style.local_file)) if style.local_file else ())
+    classes = classes_of(body, definitions_of(style))
     text, lines = model_source(model, style, classes, body)
     files = {"model.py": text}
     if model.training is not None:

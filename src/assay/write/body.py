@@ -53,7 +53,9 @@ class Builder:
     def __init__(self, model: Model, frame: Frame, table: Table, style: Style) -> None:
         self.model, self.frame, self.table, self.style = model, frame, table, style
         arguments = list(frame.info.arguments)
-        self.body = Body(frame.class_name, frame.path, arguments, list(frame.inputs()), list(frame.outputs()))
+        # The model itself takes all its inputs, in order, used or not.
+        inputs: list[Value] = [*(frame.inputs() if frame.path else model.graph.inputs)]
+        self.body = Body(frame.class_name, frame.path, arguments, inputs, list(frame.outputs()))
         self.methods = self.body.methods
         self._call: Call | None = None
         self._attribute_hint: str | None = None

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from assay.errors import OutputError
 from assay.frameworks import find, require, target
-from assay.model import Model
+from assay.model import Model, shape_of
 from assay.write.weights import WeightMap, to_native, to_source
 
 
@@ -91,10 +92,9 @@ class Package:
     def manifest(self) -> dict[str, Any]:
         """What assay.json holds: inputs, outputs, the weight map, and which line comes from which node."""
         from assay import __version__
-        from assay.model import shape_of
 
         def described(values: Any) -> list[dict[str, Any]]:
-            return [{"name": v.name, "shape": list(shape_of(v)), "dtype": str(v.dtype).lower()} for v in values]
+            return [{"name": v.name, "shape": _sizes(v), "dtype": str(v.dtype).lower(), **_kind(v)} for v in values]
 
         return {
             "assay": __version__,
@@ -144,6 +144,17 @@ def import_file(path: Path) -> Any:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _sizes(value: ir.Value) -> list[int | str] | None:
+    return None if value.shape is None else list(shape_of(value))
+
+
+def _kind(value: ir.Value) -> dict[str, str]:
+    """What a value is if it is no tensor: `sequence` (a list of tensors) or `optional` (a tensor or nothing)."""
+    kinds = {"SequenceType": "sequence", "OptionalType": "optional"}
+    found = kinds.get(type(value.type).__name__)
+    return {} if found is None else {"kind": found}
 
 
 def _all_arrays(model: Model) -> dict[str, np.ndarray]:

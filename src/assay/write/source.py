@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -265,22 +266,30 @@ def _describe(model: Model, written: WrittenClass, renderer: _Renderer, is_root:
     return f"{model.name}: {text}" if is_root else text
 
 
-def local_source(path: Path, text: str) -> str:
-    """The classes and functions of local definitions that `text` uses, with those that they use in turn."""
-    definitions = local_definitions(path)
+HOST = Path(__file__).with_name("host")  # definitions in NumPy, for every framework
+
+
+def local_source(definitions: Mapping[str, str], text: str) -> str:
+    """The local definitions that `text` uses, with those that they use in turn."""
     wanted: set[str] = set()
     waiting = [text]
     while waiting:
-        current = waiting.pop()
-        for name in definitions:
-            if name not in wanted and re.search(rf"(?<![\w.]){name}\b", current):
-                wanted.add(name)
-                waiting.append(definitions[name])
+        words = set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", waiting.pop()))
+        for name in words & definitions.keys() - wanted:
+            wanted.add(name)
+            waiting.append(definitions[name])
     return "\n\n\n".join(code for name, code in definitions.items() if name in wanted)
 
 
-def local_definitions(path: Path) -> dict[str, str]:
-    """Name → source of every class and function at the top level of a file, or of the files of a folder."""
+def definitions_of(style: Style) -> dict[str, str]:
+    """Name → source of everything local that written code of a style may use."""
+    own = {} if style.local_file is None else _definitions_in(Path(style.local_file))
+    return {**_definitions_in(HOST), **own}
+
+
+@lru_cache
+def _definitions_in(path: Path) -> dict[str, str]:
+    """Name → source of every class, function and constant at the top level of a file, or of the files of a folder."""
     definitions: dict[str, str] = {}
     for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
         source = file.read_text(encoding="utf-8")
@@ -288,6 +297,8 @@ def local_definitions(path: Path) -> dict[str, str]:
             if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
                 start = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
                 definitions[node.name] = "\n".join(source.splitlines()[start - 1 : node.end_lineno])
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                definitions[node.targets[0].id] = "\n".join(source.splitlines()[node.lineno - 1 : node.end_lineno])
     return definitions
 
 
@@ -319,7 +330,7 @@ def model_source(
     classes_text = "\n".join(text for text, _ in rendered)
     arguments = next(written.arguments for written in classes if written.template is root)
     footer = style.footer(model, root.written_class, arguments)
-    local = local_source(Path(style.local_file), classes_text) if style.local_file else ""
+    local = local_source(definitions_of(style), classes_text)
     imports = import_lines(style.imports, "\n".join([local, classes_text, footer]))
     head = [style.header(model), "", imports]
     if local:

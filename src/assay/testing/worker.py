@@ -1,0 +1,44 @@
+"""The process that runs official cases of one framework: names in on standard input, results out on a pipe of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+from assay.frameworks import find
+from assay.frameworks import target as find_target
+from assay.testing.conformance import try_case
+from assay.testing.official import official
+
+
+def main(target_name: str, pipe: int) -> None:
+    """Runs each case named on standard input until that ends. What frameworks print goes where standard error goes."""
+    target = find_target(target_name)
+    for name, value in {**find(target.framework).environment, **_EXACT}.items():
+        os.environ.setdefault(name, value)
+    if target.backend:
+        os.environ["KERAS_BACKEND"] = target.backend
+    os.environ.setdefault("ASSAY_THREADS", "1")
+    results = os.fdopen(pipe, "w", encoding="utf-8")
+    os.dup2(2, 1)
+    cases = {case.name: case for case in official()}
+    print(json.dumps({"ready": len(cases)}), file=results, flush=True)
+    for line in sys.stdin:
+        name = line.strip()
+        started = time.perf_counter()
+        trial = try_case(cases[name], target)
+        answer = {
+            "name": name,
+            "faults": [[fault.stage, fault.text] for fault in trial.faults],
+            "seconds": {**trial.seconds, "all": time.perf_counter() - started},
+        }
+        print(json.dumps(answer), file=results, flush=True)
+
+
+# JAX has 64-bit types only where it is told to; ONNX models use them everywhere.
+_EXACT = {"JAX_ENABLE_X64": "1"}
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
