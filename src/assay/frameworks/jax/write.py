@@ -193,13 +193,13 @@ def batch_norm(call: Call, w: Builder) -> None:
 @TABLE.rule("LayerNormalization")
 def layer_norm(call: Call, w: Builder) -> None:
     call.attribute("axis")
-    _norm(
-        call,
-        w,
-        "nnx.LayerNorm",
-        [positional(shape_of(call.weights["weight"])[0], "features")],
-        {"weight": "scale", "bias": "bias"},
-    )
+    arguments = [
+        positional(shape_of(call.weights["weight"])[0], "features"),
+        keyword("epsilon", call.attribute("epsilon", 1e-5)),
+    ]
+    leaves = {"weight": "scale", "bias": "bias"}
+    weights = [NativeWeight(leaf, call.weights[role]) for role, leaf in leaves.items() if role in call.weights]
+    _call_layer(call, w, "LayerNorm", arguments, weights)
 
 
 @TABLE.rule("RMSNormalization")

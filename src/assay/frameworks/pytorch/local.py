@@ -1,6 +1,5 @@
 """Local definitions that written PyTorch code uses where torch has no layer with the stated meaning."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -20,12 +19,11 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 
 def train_batch_norm(norm: nn.Module, x: Tensor) -> Tensor:
-    """Normalises by the batch, and takes the factor count / (count - 1) out of what it adds to the running variance."""
-    variance = norm.running_var.clone()  # the gradient holds on to what torch updates, which must then stay as it is
+    """Normalises by the batch. torch averages the unbiased variance: the biased one times count / (count - 1)."""
+    biased = 1 - x.shape[1] / x.numel()  # (count - 1) / count
+    variance = norm.running_var / biased
     y = F.batch_norm(x, norm.running_mean, variance, norm.weight, norm.bias, True, norm.momentum, norm.eps)
-    with torch.no_grad():
-        decayed = norm.running_var * (1 - norm.momentum)
-        norm.running_var.copy_(variance - (variance - decayed) / (x.numel() // x.shape[1]))
+    norm.running_var.copy_(variance * biased)
     return y
 
 

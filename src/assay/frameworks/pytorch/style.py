@@ -58,7 +58,7 @@ class PyTorchStyle(Style):
         }
     )
     local_file: str | None = str(Path(__file__).with_name("local.py"))
-    layers: frozenset[str] = frozenset({"Dropout", "MaxPool", "AveragePool"})
+    layers: frozenset[str] = frozenset({"Dropout", "MaxPool", "AveragePool", "Relu"})
 
     def class_line(self, name: str, is_root: bool) -> str:
         return f"class {name}(nn.Module):"

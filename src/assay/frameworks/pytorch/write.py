@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+from assay.frameworks.pytorch.patterns import is_free, packed_heads
 from assay.graph.calls import Call
 from assay.graph.layout import FLATTENED
 from assay.model import shape_of, sizes_of
 from assay.write.body import Builder
+from assay.write.parts import Value
 from assay.write.table import (
     NO_DEFAULT,
     Argument,
@@ -21,7 +23,6 @@ from assay.write.weights import Step, blocks, reshape, transpose
 TABLE = Table("pytorch")
 
 for kind, template, module in (
-    ("Relu", "F.relu({0})", "nn.ReLU()"),
     ("Swish", "F.silu({0})", "nn.SiLU()"),
     ("Sigmoid", "torch.sigmoid({0})", "nn.Sigmoid()"),
     ("Tanh", "torch.tanh({0})", "nn.Tanh()"),
@@ -240,8 +241,12 @@ def attention(call: Call, w: Builder) -> None:
     heads = call.attribute("q_num_heads")
     call.attribute("kv_num_heads")
     causal = bool(call.attribute("is_causal", 0))
-    split = []
+    split: list[Value | None] = []
+    packed = call.x.producer()
     for given in call.inputs[:3]:
+        if packed is not None and packed_heads(packed):
+            split.append(given)
+            continue
         part = w.temporary("x" if given is None else given.meta.get("assay.hint", "x"))
         w.emit(part, f"{w.use(given)}.unflatten(-1, ({w.literal(heads, 'heads')}, -1)).transpose(1, 2)")
         split.append(part)
@@ -249,6 +254,12 @@ def attention(call: Call, w: Builder) -> None:
     mixed = w.temporary("mixed")
     w.emit(mixed, f"F.scaled_dot_product_attention({query}, {key}, {value}{', is_causal=True' if causal else ''})")
     w.emit(call.y, f"{w.use(mixed)}.transpose(1, 2).flatten(2)", light=True)
+
+
+@TABLE.rule("Relu")
+def relu(call: Call, w: Builder) -> None:
+    option = "inplace=True" if is_free(call.x, w) else ""
+    w.emit(call.y, f"F.relu({w.use(call.x)}{', ' + option if option else ''})", light=True, module=f"nn.ReLU({option})")
 
 
 @TABLE.rule("Gelu")
@@ -341,6 +352,10 @@ def split(call: Call, w: Builder) -> None:
     call.attribute("num_outputs")
     call.constant(1)
     sizes = [int(shape_of(value)[axis]) for value in call.outputs if value is not None]
+    if heads := packed_heads(call.nodes[0]):
+        shape = f"({len(sizes)}, {w.literal(heads, 'heads')}, -1)"
+        w.emit(call.outputs, f"{w.use(call.x)}.unflatten(-1, {shape}).permute(2, 0, 3, 1, 4).unbind(0)")
+        return
     if len(set(sizes)) == 1:
         w.emit(
             call.outputs,

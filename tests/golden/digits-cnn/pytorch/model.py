@@ -21,8 +21,8 @@ class DigitsCNN(nn.Module):
         self.output = nn.Linear(128, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = F.relu(self.conv1(images.unsqueeze(1)))  # (batch, 32, 8, 8)
-        x = self.pool(F.relu(self.conv2(x)))  # (batch, 64, 4, 4)
+        x = F.relu(self.conv1(images.unsqueeze(1)), inplace=True)  # (batch, 32, 8, 8)
+        x = self.pool(F.relu(self.conv2(x), inplace=True))  # (batch, 64, 4, 4)
         x = self.dropout(F.relu(self.hidden(x.flatten(1))))  # (batch, 128)
         return self.output(x)  # (batch, 10)
 

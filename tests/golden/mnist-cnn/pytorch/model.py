@@ -16,12 +16,11 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 
 def train_batch_norm(norm: nn.Module, x: Tensor) -> Tensor:
-    """Normalises by the batch, and takes the factor count / (count - 1) out of what it adds to the running variance."""
-    variance = norm.running_var.clone()  # the gradient holds on to what torch updates, which must then stay as it is
+    """Normalises by the batch. torch averages the unbiased variance: the biased one times count / (count - 1)."""
+    biased = 1 - x.shape[1] / x.numel()  # (count - 1) / count
+    variance = norm.running_var / biased
     y = F.batch_norm(x, norm.running_mean, variance, norm.weight, norm.bias, True, norm.momentum, norm.eps)
-    with torch.no_grad():
-        decayed = norm.running_var * (1 - norm.momentum)
-        norm.running_var.copy_(variance - (variance - decayed) / (x.numel() // x.shape[1]))
+    norm.running_var.copy_(variance * biased)
     return y
 
 
@@ -36,9 +35,9 @@ class ResidualBlock(nn.Module):
         self.norm2 = BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.norm1(self.conv1(x)))  # (batch, channels, …, …)
+        y = F.relu(self.norm1(self.conv1(x)), inplace=True)  # (batch, channels, …, …)
         y = self.norm2(self.conv2(y)) + x  # (batch, channels, …, …)
-        return F.relu(y)  # (batch, channels, …, …)
+        return F.relu(y, inplace=True)  # (batch, channels, …, …)
 
 
 class DownBlock(nn.Module):
@@ -54,10 +53,10 @@ class DownBlock(nn.Module):
         self.shortcut_norm = BatchNorm2d(64)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.norm1(self.conv1(x)))  # (batch, 64, 14, 14)
+        y = F.relu(self.norm1(self.conv1(x)), inplace=True)  # (batch, 64, 14, 14)
         y = self.norm2(self.conv2(y))  # (batch, 64, 14, 14)
         y = y + self.shortcut_norm(self.shortcut(x))  # (batch, 64, 14, 14)
-        return F.relu(y)  # (batch, 64, 14, 14)
+        return F.relu(y, inplace=True)  # (batch, 64, 14, 14)
 
 
 class MnistCNN(nn.Module):
@@ -72,7 +71,7 @@ class MnistCNN(nn.Module):
         self.output = nn.Linear(64, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = F.relu(self.norm(self.stem(images.unsqueeze(1))))  # (batch, 32, 28, 28)
+        x = F.relu(self.norm(self.stem(images.unsqueeze(1))), inplace=True)  # (batch, 32, 28, 28)
         x = self.blocks(x).mean(dim=(2, 3))  # (batch, 64)
         return self.output(self.dropout(x))  # (batch, 10)
 

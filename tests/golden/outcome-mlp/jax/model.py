@@ -5,7 +5,18 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 from safetensors.numpy import load_file
+
+
+class LayerNorm(nnx.LayerNorm):
+    """nnx.LayerNorm of the input less its mean, which changes neither result nor gradient.
+
+    Its variance is E[x²] - E[x]², fast, but all digits are lost where the mean is large.
+    """
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return super().__call__(x - lax.stop_gradient(x.mean(axis=-1, keepdims=True)))
 
 
 class OutcomeMLP(nnx.Module):
@@ -13,7 +24,7 @@ class OutcomeMLP(nnx.Module):
 
     def __init__(self, *, rngs: nnx.Rngs) -> None:
         self.hidden1 = nnx.Linear(21, 64, rngs=rngs)
-        self.norm = nnx.LayerNorm(64, epsilon=1e-5, use_fast_variance=False, rngs=rngs)
+        self.norm = LayerNorm(64, epsilon=1e-5, rngs=rngs)
         self.dropout = nnx.Dropout(0.3, rngs=rngs)
         self.hidden2 = nnx.Linear(64, 64, rngs=rngs)
         self.output = nnx.Linear(64, 1, rngs=rngs)

@@ -18,10 +18,7 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.query_key_value(x)  # (batch, 64, 384)
-        query, key, value = x.chunk(3, dim=-1)
-        query = query.unflatten(-1, (4, -1)).transpose(1, 2)
-        key = key.unflatten(-1, (4, -1)).transpose(1, 2)
-        value = value.unflatten(-1, (4, -1)).transpose(1, 2)
+        query, key, value = x.unflatten(-1, (3, 4, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         x = mixed.transpose(1, 2).flatten(2)  # (batch, 64, 128)
         return self.output(x)  # (batch, 64, 128)

@@ -11,10 +11,7 @@ from safetensors.numpy import load_file
 
 
 class LSTM(nnx.Module):
-    """(batch, steps, features) → the output of every step, and the last one. Gate order i, f, g, o.
-
-    The product with the inputs is taken for all steps at once, outside the loop.
-    """
+    """(batch, steps, features) → the output of every step, and the last one. Gate order i, f, g, o."""
 
     def __init__(self, in_features: int, hidden_features: int, reverse: bool = False, *, rngs: nnx.Rngs) -> None:
         init = nnx.initializers
@@ -24,22 +21,28 @@ class LSTM(nnx.Module):
         self.reverse = reverse
 
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return scan_lstm(x @ self.kernel[...] + self.bias[...], self.recurrent_kernel[...], reverse=self.reverse)
+        return scan_lstm(x, self.kernel[...], self.recurrent_kernel[...], self.bias[...], reverse=self.reverse)
 
 
 @partial(jax.jit, static_argnames="reverse")
-def scan_lstm(projected: jax.Array, recurrent_kernel: jax.Array, reverse: bool) -> tuple[jax.Array, jax.Array]:
-    """The recurrence of an LSTM over inputs that are multiplied by their kernel already."""
+def scan_lstm(
+    inputs: jax.Array, kernel: jax.Array, recurrent_kernel: jax.Array, bias: jax.Array, reverse: bool
+) -> tuple[jax.Array, jax.Array]:
+    """The recurrence of an LSTM.
+
+    The inputs meet their kernel inside the loop: XLA does not vectorise the gates over slices of a product taken before
+    it, which makes a training step on a CPU 1.5 times as long, and inference 2.5 times.
+    """
 
     def step(carry: tuple[jax.Array, jax.Array], x: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         hidden, cell = carry
-        i, f, g, o = jnp.split(x + hidden @ recurrent_kernel, 4, axis=-1)
+        i, f, g, o = jnp.split(x @ kernel + (hidden @ recurrent_kernel + bias), 4, axis=-1)
         cell = nnx.sigmoid(f) * cell + nnx.sigmoid(i) * jnp.tanh(g)
         hidden = nnx.sigmoid(o) * jnp.tanh(cell)
         return (hidden, cell), hidden
 
-    zeros = jnp.zeros((projected.shape[0], recurrent_kernel.shape[0]), projected.dtype)
-    (final, _), outputs = lax.scan(step, (zeros, zeros), projected.swapaxes(0, 1), reverse=reverse)
+    zeros = jnp.zeros((inputs.shape[0], recurrent_kernel.shape[0]), inputs.dtype)
+    (final, _), outputs = lax.scan(step, (zeros, zeros), inputs.swapaxes(0, 1), reverse=reverse)
     return outputs.swapaxes(0, 1), final
 
 
