@@ -15,6 +15,8 @@ from flax import nnx
 Place = Callable[[Sequence[np.ndarray]], tuple[jax.Array, ...]]
 Step = Callable[..., jax.Array]
 
+LEARNING_RATE = 0.05
+
 
 class ConvNorm(nnx.Module):
     def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1, *, rngs: nnx.Rngs) -> None:
@@ -58,7 +60,7 @@ class ResidualNetwork(nnx.Module):
 def make(mode: str, threads: int) -> tuple[Place, Step, Step]:
     os.environ["NPROC"] = str(threads)  # the size of XLA's pool of threads, read when the first array is made
     model = ResidualNetwork(rngs=nnx.Rngs(params=0, dropout=1))
-    rate = optax.warmup_cosine_decay_schedule(0.0, 0.05, warmup_steps=100, decay_steps=10_000)
+    rate = optax.warmup_cosine_decay_schedule(0.0, LEARNING_RATE, warmup_steps=100, decay_steps=10_000)
     optimizer = optax.chain(optax.add_decayed_weights(5e-4), optax.sgd(rate, momentum=0.9, nesterov=True))
     return build(model, optimizer, mode)
 

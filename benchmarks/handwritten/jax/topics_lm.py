@@ -15,6 +15,8 @@ from flax import nnx
 Place = Callable[[Sequence[np.ndarray]], tuple[jax.Array, ...]]
 Step = Callable[..., jax.Array]
 
+LEARNING_RATE = 3e-3
+
 
 class Block(nnx.Module):
     def __init__(self, width: int, heads: int, *, rngs: nnx.Rngs) -> None:
@@ -55,7 +57,7 @@ def make(mode: str, threads: int) -> tuple[Place, Step, Step]:
     os.environ["NPROC"] = str(threads)  # the size of XLA's pool of threads, read when the first array is made
     # The hardware's own generator: making dropout masks with the default one takes a tenth of the step.
     model = LanguageModel(rngs=nnx.Rngs(params=0, dropout=jax.random.key(0, impl="rbg")))
-    rate = optax.warmup_cosine_decay_schedule(0.0, 1e-3, warmup_steps=100, decay_steps=10_000)
+    rate = optax.warmup_cosine_decay_schedule(0.0, LEARNING_RATE, warmup_steps=100, decay_steps=10_000)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate, weight_decay=0.01))
     return build(model, optimizer, mode)
 

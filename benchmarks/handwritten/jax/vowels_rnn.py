@@ -19,6 +19,8 @@ from flax import nnx
 Place = Callable[[Sequence[np.ndarray]], tuple[jax.Array, ...]]
 Step = Callable[..., jax.Array]
 
+LEARNING_RATE = 3e-3
+
 
 @nnx.jit  # in eager mode a bare loop over time would be compiled again at every call
 def unroll(layer: nnx.RNN, frames: jax.Array, start: Any) -> Any:
@@ -42,7 +44,7 @@ class Classifier(nnx.Module):
 def make(mode: str, threads: int) -> tuple[Place, Step, Step]:
     os.environ["NPROC"] = str(threads)  # the size of XLA's pool of threads, read when the first array is made
     model = Classifier(rngs=nnx.Rngs(params=0, dropout=1))
-    return build(model, optax.rmsprop(1e-3), mode)
+    return build(model, optax.rmsprop(LEARNING_RATE), mode)
 
 
 def place(arrays: Sequence[np.ndarray]) -> tuple[jax.Array, ...]:

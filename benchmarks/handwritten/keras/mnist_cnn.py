@@ -11,6 +11,8 @@ from loop import wait
 
 __all__ = ["make", "wait"]
 
+LEARNING_RATE = 0.05
+
 
 def _convolution(x: Any, channels: int, size: int = 3, strides: int = 1) -> Any:
     return layers.Conv2D(channels, size, strides=strides, padding="same", use_bias=False)(x)
@@ -36,6 +38,6 @@ def build() -> keras.Model:
 
 def make(mode: str, threads: int) -> tuple[Any, Any, Any]:
     loop.set_threads(threads)
-    rate = keras.optimizers.schedules.CosineDecay(0.0, 380, warmup_target=0.05, warmup_steps=20)
+    rate = keras.optimizers.schedules.CosineDecay(0.0, 380, warmup_target=LEARNING_RATE, warmup_steps=20)
     optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
     return loop.make(build(), optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), mode, threads)

@@ -11,6 +11,8 @@ from loop import wait
 
 __all__ = ["make", "wait"]
 
+LEARNING_RATE = 3e-3
+
 
 class TokenAndPosition(layers.Layer):
     """tokens (batch, length) → (batch, length, width)."""
@@ -43,6 +45,6 @@ def build() -> keras.Model:
 
 def make(mode: str, threads: int) -> tuple[Any, Any, Any]:
     loop.set_threads(threads)
-    rate = keras.optimizers.schedules.CosineDecay(0.0, 380, warmup_target=1e-3, warmup_steps=20)
+    rate = keras.optimizers.schedules.CosineDecay(0.0, 380, warmup_target=LEARNING_RATE, warmup_steps=20)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, global_clipnorm=1.0)
     return loop.make(build(), optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), mode, threads)

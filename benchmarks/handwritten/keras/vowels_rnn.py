@@ -11,6 +11,8 @@ from loop import wait
 
 __all__ = ["make", "wait"]
 
+LEARNING_RATE = 3e-3
+
 
 def build() -> keras.Model:
     sequence = keras.Input((29, 12))
@@ -20,5 +22,5 @@ def build() -> keras.Model:
 
 def make(mode: str, threads: int) -> tuple[Any, Any, Any]:
     loop.set_threads(threads)
-    optimizer = keras.optimizers.RMSprop(1e-3)
+    optimizer = keras.optimizers.RMSprop(LEARNING_RATE)
     return loop.make(build(), optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), mode, threads)

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LEARNING_RATE = 0.05
+
 
 def conv_norm(in_channels: int, out_channels: int, size: int, stride: int = 1) -> nn.Sequential:
     conv = nn.Conv2d(in_channels, out_channels, size, stride, size // 2, bias=False)
@@ -54,7 +56,7 @@ def make(mode: str, threads: int) -> tuple[Callable[..., Any], Callable[..., Any
     torch.manual_seed(0)
     network = Network().to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
-        network.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4, fused=True
+        network.parameters(), lr=LEARNING_RATE, momentum=0.9, nesterov=True, weight_decay=5e-4, fused=True
     )
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=100_000)
 

@@ -1,6 +1,7 @@
 """topics-lm as an expert in PyTorch writes it for speed: the yardstick of assay's written code.
 
-Its own conventions where they are usual: clip_grad_norm_, the fused optimizer, attention in one call.
+Its own conventions where they are usual: clip_grad_norm_, the fused optimizer, attention in one call. Its weights start as those of
+the workload do: how long torch's GELU takes depends on what it is given (26 µs against 36 µs for one example's).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 WIDTH, HEADS, LAYERS, LENGTH, SYMBOLS, RATE = 128, 4, 4, 64, 96, 0.1
+LEARNING_RATE = 3e-3
 
 
 class Block(nn.Module):
@@ -47,9 +49,18 @@ class Network(nn.Module):
         self.blocks = nn.Sequential(*[Block() for _ in range(LAYERS)])
         self.norm = nn.LayerNorm(WIDTH)
         self.head = nn.Linear(WIDTH, SYMBOLS)
+        self.apply(initialise)
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.head(self.norm(self.blocks(self.embedding(tokens) + self.positions)))
+
+
+def initialise(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Linear):
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    elif isinstance(layer, nn.Embedding):
+        nn.init.normal_(layer.weight, std=0.02)
 
 
 def make(mode: str, threads: int) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
@@ -58,7 +69,7 @@ def make(mode: str, threads: int) -> tuple[Callable[..., Any], Callable[..., Any
     torch.manual_seed(0)
     network = Network()
     parameters = list(network.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 + 0.5 * math.cos(step / 1e5))
 
     def loss_of(tokens: Tensor, following: Tensor) -> Tensor:

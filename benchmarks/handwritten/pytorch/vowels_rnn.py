@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LEARNING_RATE = 3e-3
+
 
 class Network(nn.Module):
     """frames (batch, 29, 12) → logits (batch, 9)."""
@@ -33,7 +35,7 @@ def make(mode: str, threads: int) -> tuple[Callable[..., Any], Callable[..., Any
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     network = Network()
-    optimizer = torch.optim.RMSprop(network.parameters(), lr=1e-3, alpha=0.9)
+    optimizer = torch.optim.RMSprop(network.parameters(), lr=LEARNING_RATE, alpha=0.9)
 
     def loss_of(frames: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(network(frames), labels)

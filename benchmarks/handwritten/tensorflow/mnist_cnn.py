@@ -10,6 +10,8 @@ from loop import wait
 
 __all__ = ["make", "wait"]
 
+LEARNING_RATE = 0.05
+
 
 class ConvNorm(tf.Module):
     """A convolution and TensorFlow's fused batch normalisation, which also keeps the running statistics."""
@@ -81,7 +83,7 @@ def make(mode: str, threads: int) -> tuple[Any, Any, Any]:
     count = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def update(gradients: Any) -> None:
-        rate = loop.cosine(count, 0.05, 20, 496)
+        rate = loop.cosine(count, LEARNING_RATE, 20, 496)
         for variable, velocity, gradient in zip(variables, velocities, gradients, strict=True):
             tf.raw_ops.ResourceApplyMomentum(
                 var=variable.handle,

@@ -13,6 +13,8 @@ __all__ = ["make", "wait"]
 STEPS, WIDTH, HEADS, VOCABULARY = 64, 128, 4, 96
 DEPTH = WIDTH // HEADS
 
+LEARNING_RATE = 3e-3
+
 
 class Dense(tf.Module):
     """Works on matrices: the batch and the time are one axis throughout."""
@@ -89,7 +91,7 @@ def make(mode: str, threads: int) -> tuple[Any, Any, Any]:
 
     def update(gradients: Any) -> None:
         gradients, _ = tf.clip_by_global_norm([tf.convert_to_tensor(g) for g in gradients], 1.0)
-        rate = loop.cosine(count, 0.003, 100, 1532)
+        rate = loop.cosine(count, LEARNING_RATE, 100, 1532)
         taken = tf.cast(count + 1, tf.float32)
         powers = tf.pow(0.9, taken), tf.pow(0.999, taken)
         for variable, mean, square, gradient in zip(variables, means, squares, gradients, strict=True):

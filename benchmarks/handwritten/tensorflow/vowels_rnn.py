@@ -12,6 +12,8 @@ __all__ = ["make", "wait"]
 
 STEPS, INPUTS, UNITS, CLASSES = 29, 12, 64, 9
 
+LEARNING_RATE = 3e-3
+
 
 class Direction(tf.Module):
     """One direction; gates input, cell, forget, output, as the block kernel has them."""
@@ -81,7 +83,7 @@ def make(mode: str, threads: int) -> tuple[Any, Any, Any]:
     count = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def update(gradients: Any) -> None:
-        rate = loop.cosine(count, 0.003, 18, 360)
+        rate = loop.cosine(count, LEARNING_RATE, 18, 360)
         for variable, square, momentum, gradient in zip(variables, squares, momenta, gradients, strict=True):
             tf.raw_ops.ResourceApplyRMSProp(
                 var=variable.handle,
