@@ -17,7 +17,7 @@ from assay.frameworks import Target, find, require
 from assay.frameworks import target as find_target
 from assay.testing import SUITES, Case, Outcome, faults_of, judge, load_gaps, select, unmatched
 from assay.testing.official import KINDS, official
-from assay.testing.official_run import describe, details, run_official
+from assay.testing.official_run import describe, describe_gradients, details, run_official
 from assay.testing.report import counts, line, save
 
 
@@ -53,9 +53,9 @@ def _modes(target: Target, chosen: Sequence[str]) -> tuple[str, ...]:
 
 @click.command(
     help="Runs a suite in one framework and says which cases it gets right: `layers`, assay's own small nets, or "
-    "`conformance`, the official cases of ONNX."
+    "`conformance`, the official cases of ONNX, or `gradients`, the derivatives of those that have one."
 )
-@click.argument("suite", type=click.Choice([*sorted(SUITES), "conformance"]))
+@click.argument("suite", type=click.Choice([*sorted(SUITES), "conformance", "gradients"]))
 @click.option("--framework", "-f", required=True, help="A framework, or one on a backend: jax, keras/torch.")
 @click.option("--mode", "-m", multiple=True, help="layers: only this mode; may be given again. All modes otherwise.")
 @click.option(
@@ -80,8 +80,8 @@ def main(
     keep: Path | None,
 ) -> None:
     try:
-        if suite == "conformance":
-            passed = conform_officially(framework, patterns, kinds, part, jobs, log, result)
+        if suite in ("conformance", "gradients"):
+            passed = conform_officially(suite, framework, patterns, kinds, part, jobs, log, result)
         else:
             passed = conform(suite, framework, mode, patterns, result, keep)
     except AssayError as error:
@@ -91,6 +91,7 @@ def main(
 
 
 def conform_officially(
+    suite: str,
     framework: str,
     patterns: Sequence[str],
     kinds: Sequence[str],
@@ -102,11 +103,12 @@ def conform_officially(
     """Whether no official case fails that the framework's gaps do not expect."""
     target = find_target(framework)
     require(target)
-    found = run_official(target, patterns, kinds or KINDS, _part(part), jobs, log)
-    click.echo(describe(target, found))
+    check = "gradients" if suite == "gradients" else "values"
+    found = run_official(target, patterns, kinds or KINDS, _part(part), jobs, log, check)
+    click.echo(describe_gradients(target, found) if check == "gradients" else describe(target, found))
     if result is not None:
         more = {case.name: details(case, found.trials[case.name]) for case in found.cases if case.name in found.trials}
-        save(result, "conformance", target, target.modes[:1], found.ordered(), found.summary(), more)
+        save(result, suite, target, target.modes[:1], found.ordered(), found.summary(), more)
     return all(outcome.status != "failure" for outcome in found.outcomes.values())
 
 

@@ -35,6 +35,7 @@ class Trial:
 
     faults: list[Fault] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)  # "bring", "write", "load", "run"
+    slopes: list[list[Any]] = field(default_factory=list)  # of its gradient: verdict, claimed, left, right
 
 
 def try_case(case: OfficialCase, target: Target) -> Trial:
@@ -54,7 +55,7 @@ class _Failed(Exception):
 def _try_form(case: OfficialCase, target: Target, trial: Trial, prefix: str) -> None:
     step = _Steps(trial, prefix)
     with contextlib.suppress(_Failed):
-        model: Model = step("bring", lambda: _bring(case))
+        model: Model = step("bring", lambda: bring(case))
         package: Package = step("write", lambda: write(model, target.name))
         native: Any = step("load", package.load)
         values = importlib.import_module(f"assay.frameworks.{target.framework}.values")
@@ -87,7 +88,7 @@ class _Steps:
             self.trial.seconds[stage] = spent
 
 
-def _bring(case: OfficialCase) -> Model:
+def bring(case: OfficialCase) -> Model:
     with tempfile.TemporaryDirectory(prefix="assay-") as temporary:
         path = Path(temporary) / f"{case.name.removeprefix('test_')}.onnx"
         onnx.save(case.model, path)

@@ -29,9 +29,9 @@ class _Died(Exception):
 class _Worker:
     """One process and its pipe."""
 
-    def __init__(self, target: str, log: IO[bytes]) -> None:
+    def __init__(self, target: str, check: str, log: IO[bytes]) -> None:
         reading, writing = os.pipe()
-        command = [sys.executable, "-m", "assay.testing.worker", target, str(writing)]
+        command = [sys.executable, "-m", "assay.testing.worker", target, str(writing), check]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, pass_fds=[writing])
         os.close(writing)
         self.pipe = os.fdopen(reading, "rb", buffering=0)
@@ -46,7 +46,9 @@ class _Worker:
         except OSError as error:
             raise _Died(self._end()) from error
         answer = self.answer(CASE_LIMIT)
-        return Trial([Fault(stage, None, text) for stage, text in answer["faults"]], answer["seconds"])
+        return Trial(
+            [Fault(stage, None, text) for stage, text in answer["faults"]], answer["seconds"], answer["slopes"]
+        )
 
     def answer(self, limit: float) -> dict:  # type: ignore[type-arg]
         with selectors.DefaultSelector() as selector:
@@ -79,6 +81,7 @@ class Crew:
     target: str
     jobs: int
     log: Path
+    check: str = "values"  # or "gradients"
 
     def run(self, names: Iterable[str], report: Callable[[str, Trial], None]) -> None:
         """Returns when all are done. Ctrl-C ends the workers."""
@@ -121,7 +124,7 @@ class Crew:
                         name = waiting.get_nowait()
                     except queue.Empty:
                         break
-                    worker = worker or _Worker(self.target, log)
+                    worker = worker or _Worker(self.target, self.check, log)
                     try:
                         done.put((name, worker.run(name)))
                     except _Died as error:

@@ -17,6 +17,7 @@ from assay.frameworks import Target
 from assay.testing.conformance import Trial
 from assay.testing.crew import Crew
 from assay.testing.gaps import Outcome, judge, load_gaps
+from assay.testing.gradients import differentiable_cases
 from assay.testing.official import OfficialCase, choose
 from assay.testing.report import line
 
@@ -69,10 +70,18 @@ def run_official(
     share: tuple[int, int] | None,
     jobs: int,
     log: Path | None,
+    check: str = "values",
 ) -> OfficialResult:
-    """Runs the chosen cases, printing what is not as expected."""
+    """Runs the chosen cases, printing what is not as expected. `check`: their `values`, or their `gradients`."""
     cases = choose(patterns, kinds, share)
-    gaps = load_gaps(target.framework, target.backend)
+    gaps = [
+        gap
+        for gap in load_gaps(target.framework, target.backend)
+        if (gap.stage == "gradient") == (check == "gradients")
+    ]
+    if check == "gradients":
+        known = {case.name for case in differentiable_cases()}
+        cases = [case for case in cases if case.name in known]
     result = OfficialResult(cases)
     started = time.perf_counter()
 
@@ -85,7 +94,7 @@ def run_official(
             click.echo(f"      {len(result.outcomes)} of {len(cases)}, {time.perf_counter() - started:.0f} s")
 
     with tempfile.TemporaryDirectory(prefix="assay-testing-") as temporary:
-        Crew(target.name, jobs, log or Path(temporary) / "errors.log").run([case.name for case in cases], report)
+        Crew(target.name, jobs, log or Path(temporary) / "errors.log", check).run([case.name for case in cases], report)
     result.seconds = time.perf_counter() - started
     return result
 
@@ -108,4 +117,23 @@ def describe(target: Target, result: OfficialResult) -> str:
 
 def details(case: OfficialCase, trial: Trial) -> dict[str, Any]:
     """What the results say of a case beyond its status."""
-    return {"kind": case.kind, "operator": case.operator, "faults": [str(fault) for fault in trial.faults]}
+    found: dict[str, Any] = {"kind": case.kind, "operator": case.operator}
+    if trial.faults:
+        found["faults"] = [str(fault) for fault in trial.faults]
+    if trial.slopes:
+        found["slopes"] = trial.slopes
+    return found
+
+
+def describe_gradients(target: Target, result: OfficialResult) -> str:
+    """The gradients of a framework in a line."""
+    number = Counter(_verdict(trial) for trial in result.trials.values())
+    listed = ", ".join(f"{number[word]} {word}" for word in ("agree", "singular", "wrong", "not run"))
+    return f"{target.name}: gradients of {len(result.trials)} cases: {listed}; {result.seconds:.0f} s"
+
+
+def _verdict(trial: Trial) -> str:
+    verdicts = {slope[0] for slope in trial.slopes}
+    if not verdicts:
+        return "not run"
+    return next(word for word in ("wrong", "singular", "agree") if word in verdicts or word == "agree")
