@@ -35,7 +35,7 @@ def test_a_run(bench: Bench, tmp_path: Path) -> None:
     ]
     order = tmp_path / "order.npz"
     np.savez(order, rows=np.arange(30).reshape(6, 5))
-    curve = Curve(order, {"LEARNING_RATE": 0.1}, truth=("jax:jit",))
+    curve = Curve(order, {"LEARNING_RATE": 0.1}, truth=("jax:jit",), batch=5, examples=10)
     seen: list[tell.Event] = []
     plan = bench.plan(*entries, first_wave=("jax:jit", "pytorch:eager"), baseline="jax:jit", curve=curve)
     record = measure(plan, equal, seen.append)
@@ -58,6 +58,10 @@ def check_facts(record: Record) -> None:
     assert len(record.first_calls) == len(record.warmups) == 6
     curves = {(curve.contestant, curve.dtype): curve.losses for curve in record.curves}
     assert set(curves) == {*((name, "float32") for name in names), ("jax:jit", "float64")}
+    for curve in record.curves:
+        if curve.dtype == "float32":
+            with np.load(curve.outputs or "") as file:
+                assert file["output/0"].shape == (10, 3)
     for losses in curves.values():
         np.testing.assert_allclose(losses, curves["jax:jit", "float64"], rtol=1e-5)
     for measurement in record.measurements:

@@ -88,6 +88,8 @@ class Curve:
     order: Path
     constants: Mapping[str, Any] = field(default_factory=dict)
     truth: tuple[str, ...] = ()
+    batch: int = 0  # examples at once when it predicts afterwards
+    examples: int = 0  # of the test split, the first ones, that each contestant predicts after its float32 training
     roundings: int = 3  # float64 trainings that start one float32 rounding away: what rounding alone does to this curve
 
 

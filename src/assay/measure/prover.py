@@ -119,7 +119,14 @@ class Prover:
             rounding=rounding,
         )
         reply = yield worker
-        self._file.write(LossCurve(arm.name, dtype, tuple(reply["losses"]), reply["seconds"], rounding=rounding))
+        outputs = None
+        if dtype == "float32" and curve.examples:
+            outputs = str(self._plan.array_file(arm.name, "curve"))
+            fields = {"split": "test", "batch_size": curve.batch, "examples": curve.examples, "save": outputs}
+            worker.send("predict", limits.compile, data=str(arm.entry.data_file.absolute()), **fields)
+            yield worker
+        losses = tuple(reply["losses"])
+        self._file.write(LossCurve(arm.name, dtype, losses, reply["seconds"], rounding=rounding, outputs=outputs))
         self._curves.pop(f"{arm.name} {dtype} {rounding}", None)
         self._release(arm.contestant.target)
 

@@ -61,6 +61,7 @@ class LossCurve:
     seconds: float | None
     reason: str | None = None
     rounding: int = 0  # not 0: started one float32 rounding away from the weights, in the n-th random direction
+    outputs: str | None = None  # .npz file with what it predicts afterwards for the first test examples
 
 
 @dataclass(frozen=True)

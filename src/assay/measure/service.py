@@ -141,9 +141,9 @@ class Service:
         """Trains on real data in a given order; see `training.run`."""
         return training.run(self.session, self._progress, self._stop_asked, **spec)
 
-    def predict(self, data: str, split: str, batch_size: int, save: str) -> Reply:
-        """The model's outputs for a whole split of a data file, in evaluation."""
-        return training.predict(self.session, Path(data), split, batch_size, Path(save))
+    def predict(self, data: str, split: str, batch_size: int, save: str, examples: int | None = None) -> Reply:
+        """The model's outputs for a split of a data file, or for its first examples, in evaluation."""
+        return training.predict(self.session, Path(data), split, batch_size, Path(save), examples)
 
     def restore(self, arrays: str) -> Reply:
         """Overwrites parameters and statistics by native path."""

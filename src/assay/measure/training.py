@@ -88,9 +88,12 @@ def _rounded(arrays: Sequence[np.ndarray], seed: int) -> tuple[np.ndarray, ...]:
     return tuple(moved)
 
 
-def predict(session: Session, data: Path, split: str, batch_size: int, save: Path) -> dict[str, Any]:
-    """Evaluation outputs of every example of a split, put together along the batch axis."""
+def predict(
+    session: Session, data: Path, split: str, batch_size: int, save: Path, examples: int | None = None
+) -> dict[str, Any]:
+    """Evaluation outputs of the examples of a split, or of its first `examples`, put together along the batch axis."""
     inputs, _ = split_of(load_data(data), split)
+    inputs = [array[:examples] for array in inputs]
     parts: list[tuple[np.ndarray, ...]] = []
     for start in range(0, len(inputs[0]), batch_size):
         placed = session.place([array[start : start + batch_size] for array in inputs])

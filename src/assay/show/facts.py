@@ -202,7 +202,7 @@ class Curve:
     status: ProofStatus
     losses: tuple[float, ...] = ()
     distance: float | None = None  # largest relative distance to the float64 curve
-    metric: float | None = None  # on the test set, after the workload's epochs
+    metric: float | None = None  # on test examples, after these steps
     reason: str | None = None
 
 
@@ -218,6 +218,7 @@ class TrainingEquality:
     curves: tuple[Curve, ...]
     metric: str | None = None
     metric_goal: float | None = None
+    metric_examples: int | None = None  # how many test examples it was computed on
 
 
 @dataclass(frozen=True)

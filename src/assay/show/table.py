@@ -313,6 +313,8 @@ def summary_of_training(comparison: Comparison) -> str:
     reached = [curve.metric for curve in equal if curve.metric is not None]
     if training.metric and reached:
         least, most = min(reached), max(reached)
-        text += f"; {training.metric} {least:.3g}" + (f"–{most:.3g}" if f"{least:.3g}" != f"{most:.3g}" else "")
+        text += f"; {training.metric} after them "
+        text += f"on {training.metric_examples:,} test examples " if training.metric_examples is not None else ""
+        text += f"{least:.3g}" + (f"–{most:.3g}" if f"{least:.3g}" != f"{most:.3g}" else "")
         text += f" (goal {training.metric_goal:.3g})" if training.metric_goal is not None else ""
     return text + "."

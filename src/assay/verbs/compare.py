@@ -82,7 +82,7 @@ def compare(
                 written=written,
                 proofs=run.prover.proofs,
                 record=record,
-                curves=curves_of(record, workload) if record else None,
+                curves=curves_of(record, model, dataset) if record else None,
                 options_seed=options.seed,
                 command=options.command,
                 elapsed_s=time.monotonic() - began,
