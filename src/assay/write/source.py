@@ -267,6 +267,11 @@ def _describe(model: Model, written: WrittenClass, renderer: _Renderer, is_root:
 
 
 HOST = Path(__file__).with_name("host")  # definitions in NumPy, for every framework
+_HOST_IMPORTS = {
+    r"(?<![\w.])np\.": "import numpy as np",
+    r"\bre\.(compile|error|match|sub)\b": "import re",
+    r"\bio\.BytesIO": "import io",
+}
 
 
 def local_source(definitions: Mapping[str, str], text: str) -> str:
@@ -331,7 +336,7 @@ def model_source(
     arguments = next(written.arguments for written in classes if written.template is root)
     footer = style.footer(model, root.written_class, arguments)
     local = local_source(definitions_of(style), classes_text)
-    imports = import_lines(style.imports, "\n".join([local, classes_text, footer]))
+    imports = import_lines({**_HOST_IMPORTS, **style.imports}, "\n".join([local, classes_text, footer]))
     head = [style.header(model), "", imports]
     if local:
         head.extend(["", "", local])
