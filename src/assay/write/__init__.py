@@ -73,6 +73,8 @@ def _weight_maps(model: Model, style: Style, body: Body) -> tuple[WeightMap, ...
         if native in maps:
             raise UnsupportedError(f"two parameters of the written code are both called {native}")
         maps[native] = WeightMap(native, name, model.role(weight.source), weight.index, weight.steps)
+        if model.role(weight.source) == "constant":
+            continue
         if not weight.index and owners.setdefault(id(weight.source), native) != native:
             raise UnsupportedError(
                 f"{name} is shared by {owners[id(weight.source)]} and {native}; shared weights cannot be written yet"

@@ -59,7 +59,7 @@ class Builder:
         self.methods = self.body.methods
         self._call: Call | None = None
         self._attribute_hint: str | None = None
-        self._parameters: dict[int, str] = {}
+        self._parameters: dict[tuple[int, tuple[Step, ...]], str] = {}
         self._element: list[Construct] | None = None
         self._list_names: dict[str, tuple[str, int]] = {}  # attribute → the list and the place that its name speaks of
 
@@ -73,11 +73,14 @@ class Builder:
         self.body.values.append(value)
         return f"\x01v:{len(self.body.values) - 1}:{precedence}\x02"
 
-    def array(self, value: Value | None, precedence: int = 0) -> str:
-        """Like `use`, but never a plain number: for functions that want arrays, and where the type matters."""
+    def array(self, value: Value | None, precedence: int = 0, stored: bool = True) -> str:
+        """Like `use`, but never a plain number: for functions that want arrays, and where the type matters.
+
+        `stored`: a constant is reordered to meet channels-last data; without, it keeps ONNX's order.
+        """
         assert value is not None
         if isinstance(value, ir.Value) and is_constant(value):
-            return self._constant_array(value)
+            return self._constant_array(value, stored)
         return self.use(value, precedence)
 
     def may_be_numbers(self, operands: Sequence[ir.Value]) -> bool:
@@ -410,24 +413,26 @@ class Builder:
             return self.literal(_as_meant(array), "constant")
         return self._constant_array(value)
 
-    def _constant_array(self, value: ir.Value) -> str:
+    def _constant_array(self, value: ir.Value, stored: bool = True) -> str:
         """A small constant is written where it stands, unless it is data of the model; others are attributes."""
         assert value.const_value is not None
         role = self.model.role(value)
         array = value.const_value.numpy()
-        if role == "constant" and (text := self.style.constant(value)) is not None:
+        steps = self._stored_steps(array.shape) if stored else ()
+        if role == "constant" and not steps and (text := self.style.constant(value)) is not None:
             return text
-        if id(value) not in self._parameters:
+        key = (id(value), steps)
+        if key not in self._parameters:
             name = self._new_attribute(self._relative(value.name or "constant").rpartition(".")[2])
-            text, weight = self.style.parameter(self, name, value, role, self._stored_steps(array.shape))
+            text, weight = self.style.parameter(self, name, value, role, steps)
             self.body.attributes[name] = TextConstruct(text)
             self.body.weights.append(((name,), replace(weight, leaf="")))  # the attribute is the parameter
-            self._parameters[id(value)] = name
-        return self.style.parameter_reference(self._parameters[id(value)])
+            self._parameters[key] = name
+        return self.style.parameter_reference(self._parameters[key])
 
     def _stored_steps(self, shape: tuple[int, ...]) -> tuple[Step, ...]:
         """How an array that meets channels-last data must be reordered to meet it."""
-        if self._call is None or math.prod(shape) == 1:
+        if self._call is None or math.prod(shape) == 1 or self._call.wanted(0) is None:
             return ()
         order = order_of(self._call.y)
         if order == tuple(range(len(order))):
