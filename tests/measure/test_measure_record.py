@@ -240,3 +240,10 @@ def test_the_quota_of_a_container(tmp_path: Path) -> None:
     assert cpu_quota(tmp_path) is None
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("50000\n")
     assert cpu_quota(tmp_path) == 0.5
+
+
+def test_flags_are_those_that_change_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", "somebody's Terraform")
+    flags = environment(1).flags
+    assert flags["TF_ENABLE_ONEDNN_OPTS"] == "0" and "TF_CLI_CONFIG_FILE" not in flags

@@ -14,7 +14,10 @@ from assay.measure import host
 from assay.measure.plan import allowed_cpus
 
 _ALSO = ("numpy", "safetensors", "onnx", "onnx-ir", "torch", "tensorflow", "tensorflow-cpu", "jax", "jaxlib")
-_FLAG = re.compile(r"^(OMP|MKL|KMP|GOMP|XLA|JAX|TF|TORCH|TORCHINDUCTOR|KERAS|CUDA|LD_PRELOAD|MALLOC|ASSAY)(_|$)")
+# TF_CLI… and the like are Terraform's.
+_FLAG = re.compile(
+    r"^(OMP|MKL|KMP|GOMP|XLA|JAX|TF(?!_CLI|_VAR|_LOG|_DATA)|TORCH|TORCHINDUCTOR|KERAS|CUDA|LD_PRELOAD|MALLOC|ASSAY)(_|$)"
+)
 _BUSY = 0.25  # runnable processes per CPU before we start that a reader should know of
 
 
