@@ -17,7 +17,8 @@ def is_free(value: ir.Value, w: Builder) -> bool:
     return (
         producer is not None
         and producer.op_type in _FRESH
-        and len(shape_of(value)) >= 4
+        and value.shape is not None
+        and len(value.shape) >= 4
         and len(list(value.uses())) == 1
         and not value.is_graph_output()
         and all(value is not given for given in w.frame.inputs())

@@ -16,6 +16,10 @@ from assay.write.weights import Step
 
 _IMPORTS = {
     r"\bmath\.": "import math",
+    r"\bnp\.": "import numpy as np",
+    r"\bCallable\b": "from collections.abc import Callable",
+    r"\bSequence\b": "from collections.abc import Sequence",
+    r"(?<!\.)\bprod\(": "from math import prod",
     r"\bPath\(": "from pathlib import Path",
     r"\btorch\.": "import torch",
     r"\bF\.": "import torch.nn.functional as F",
@@ -57,7 +61,7 @@ class PyTorchStyle(Style):
             "T",
         }
     )
-    local_file: str | None = str(Path(__file__).with_name("local.py"))
+    local_file: str | None = str(Path(__file__).with_name("local"))
     layers: frozenset[str] = frozenset({"Dropout", "MaxPool", "AveragePool", "Relu"})
 
     def class_line(self, name: str, is_root: bool) -> str:

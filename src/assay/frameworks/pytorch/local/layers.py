@@ -1,4 +1,4 @@
-"""Local definitions that written PyTorch code uses where torch has no layer with the stated meaning."""
+"""Layers that torch has with another meaning."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,6 +12,13 @@ class BatchNorm1d(nn.BatchNorm1d):
 
 
 class BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation whose running variance averages the biased batch variance (torch's own: the unbiased one)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return train_batch_norm(self, x) if self.training else super().forward(x)
+
+
+class BatchNorm3d(nn.BatchNorm3d):
     """Batch normalisation whose running variance averages the biased batch variance (torch's own: the unbiased one)."""
 
     def forward(self, x: Tensor) -> Tensor:

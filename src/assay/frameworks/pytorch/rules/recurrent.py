@@ -1,0 +1,54 @@
+"""Recurrent layers."""
+
+from __future__ import annotations
+
+from assay.frameworks.pytorch.rules.common import TABLE
+from assay.graph.calls import Call
+from assay.model import shape_of
+from assay.write.body import Builder
+from assay.write.table import NativeWeight, keyword, positional
+from assay.write.weights import Step, blocks, reshape
+
+
+@TABLE.rule("RecurrentLSTM", "RecurrentGRU")
+def recurrent(call: Call, w: Builder) -> None:
+    lstm = call.kind == "RecurrentLSTM"
+    hidden = call.attribute("hidden_size")
+    two = call.attribute("direction", "forward") == "bidirectional"
+    single_bias = call.attribute("single_bias")
+    call.attribute("linear_before_reset")
+    order = (0, 2, 3, 1) if lstm else (1, 0, 2)  # ONNX's gates i, o, f, c and z, r, h → torch's i, f, g, o and r, z, n
+    weights = _recurrent_weights(call, 2 if two else 1, hidden, order)
+    arguments = [
+        positional(call.shape()[-1], "input_size"),
+        positional(hidden, "hidden_size"),
+        keyword("batch_first", True),
+        keyword("bidirectional", two, False),
+    ]
+    layer = w.layer("LSTM" if single_bias else f"nn.{'LSTM' if lstm else 'GRU'}", arguments, weights)
+    sequence, final = call.outputs
+    state = w.temporary("state")
+    result = f"{layer}({w.use(call.x)})"
+    w.emit((sequence, state if final is not None else None), result)
+    if final is not None:
+        hidden_state = f"{w.use(state)}[0]" if lstm else w.use(state)
+        w.emit(final, f"{hidden_state}.transpose(0, 1).flatten(1)", light=True)
+
+
+def _recurrent_weights(call: Call, directions: int, hidden: int, order: tuple[int, ...]) -> list[NativeWeight]:
+    weights = []
+    rows = len(order) * hidden
+    for direction in range(directions):
+        suffix = "_reverse" if direction else ""
+        part = (direction, direction + 1)
+        for role, leaf in (("input_weight", "weight_ih_l0"), ("hidden_weight", "weight_hh_l0")):
+            columns = int(shape_of(call.weights[role])[2])
+            steps: tuple[Step, ...] = (reshape((1, rows, columns), (rows, columns)), blocks(0, order))
+            weights.append(NativeWeight(f"{leaf}{suffix}", call.weights[role], steps, (part,)))
+        # One trained bias comes with a second one that is a constant zero; otherwise both lie in one array.
+        second = call.weights.get("second_bias", call.weights["bias"])
+        offset = 0 if "second_bias" in call.weights else rows
+        for leaf, bias, start in (("bias_ih_l0", call.weights["bias"], 0), ("bias_hh_l0", second, offset)):
+            steps = (reshape((1, rows), (rows,)), blocks(0, order))
+            weights.append(NativeWeight(f"{leaf}{suffix}", bias, steps, (part, (start, start + rows))))
+    return weights
