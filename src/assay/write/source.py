@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -70,6 +71,8 @@ def literal_text(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return repr(value)
     if isinstance(value, float):
+        if not math.isfinite(value):
+            return f'float("{value}")'
         text = repr(value)
         mantissa, e, exponent = text.partition("e")
         return f"{mantissa}e{int(exponent)}" if e else text
