@@ -6,17 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
+from assay.frameworks.jax.rules.common import dtype_text
 from assay.model import Model
 from assay.write.body import Builder
 from assay.write.parts import Index, LayerConstruct
 from assay.write.parts import Path as ParameterPath
+from assay.write.source import literal_text
 from assay.write.style import Parameter, Style
 from assay.write.table import NativeWeight
 from assay.write.weights import Step
 
 _IMPORTS = {
+    r"\bre\.": "import re",
+    r"\bio\.": "import io",
+    r"\bproduct\(": "from itertools import product",
+    r"\bAny\b": "from typing import Any",
+    r"\bCallable\b": "from collections.abc import Callable",
+    r"\bSequence\b": "from collections.abc import Sequence",
+    r"\bnp\.": "import numpy as np",
     r"\bmath\.": "import math",
     r"\bpartial\(": "from functools import partial",
     r"\bPath\(": "from pathlib import Path",
@@ -39,7 +49,7 @@ class JaxStyle(Style):
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
     reserved: frozenset[str] = frozenset({"train", "eval", "sow", "perturb", "set_attributes"})
     forward: str = "__call__"
-    local_file: str | None = str(Path(__file__).with_name("local.py"))
+    local_file: str | None = str(Path(__file__).with_name("local"))
     layers: frozenset[str] = frozenset({"Dropout"})
 
     def class_line(self, name: str, is_root: bool) -> str:
@@ -81,6 +91,22 @@ class JaxStyle(Style):
         dtype = "" if str(array.dtype) == "float32" else f", jnp.{array.dtype}"
         kind = "nnx.Param" if role == "parameter" else "nnx.Variable"
         return f"{kind}(jnp.zeros({shape}{dtype}))", NativeWeight(name, value, steps)
+
+    def constant(self, value: ir.Value) -> str | None:
+        """Strings, and a few whole numbers. Floats become variables: they change their type with the model."""
+        assert value.const_value is not None and value.dtype is not None
+        array = value.const_value.numpy()
+        if value.dtype == ir.DataType.STRING:
+            words = [item.decode() if isinstance(item, bytes) else str(item) for item in array.reshape(-1).tolist()]
+            shape = "" if array.ndim == 1 else f".reshape{array.shape}"
+            return f"np.array([{', '.join(literal_text(word) for word in words)}], object){shape}"
+        if array.size > 16 or array.size == 0 or array.dtype in (np.float16, np.float32, np.float64):
+            return None
+        numbers = array.astype(float).tolist() if value.dtype.is_floating_point() else array.astype(object).tolist()
+        if "nan" in str(numbers) or "inf" in str(numbers):
+            return None
+        kind = "" if value.dtype in (ir.DataType.INT64, ir.DataType.BOOL) else f", {dtype_text(value.dtype)}"
+        return f"jnp.array({numbers}{kind})"
 
     def parameter_reference(self, name: str) -> str:
         return f"self.{name}[...]"

@@ -1,0 +1,102 @@
+"""Dropout, random numbers, and the optimizers that are operators."""
+
+from __future__ import annotations
+
+from assay.errors import UnsupportedError
+from assay.frameworks.jax.rules.common import TABLE, call_layer, dtype_text, number_of, options
+from assay.graph.calls import Call
+from assay.write.body import Builder
+from assay.write.table import positional
+
+
+@TABLE.rule("Dropout")
+def dropout(call: Call, w: Builder) -> None:
+    """As a layer where ratio and mode are the model's; where they are given when it runs, by what they say."""
+    ratio = call.constant(1)
+    call.attribute("seed")
+    mode, computed, mask = call.constant(2), call.computed(2), call.wanted(1)
+    if computed is None and call.computed(1) is None and mask is None and (mode is None or not mode.any()):
+        rate = 0.5 if ratio is None else float(str(ratio.reshape(()).astype("float32")))
+        w.in_training()
+        call_layer(call, w, "nnx.Dropout", [positional(rate, "rate")], [])
+        return
+    if computed is None and (mode is None or not mode.any()):
+        number_of(call, w, 1)
+        w.emit(call.y, w.array(call.x), light=True)
+        if mask is not None:
+            w.emit(mask, f"jnp.ones_like({w.array(call.x)}, bool)", light=True)
+        return
+    training = "True" if computed is None else w.array(computed)
+    key = w.layer("nnx.Rngs", [positional(0, "seed")], hint="random")
+    text = f"dropped_out({w.array(call.x)}, {number_of(call, w, 1) or 0.5}, {training}, {key}())"
+    w.emit([*call.outputs, *[None] * (2 - len(call.outputs))], text)
+
+
+_DRAWS = {
+    "RandomUniform": "jax.random.uniform({key}, {shape}, {dtype}, {0}, {1})",
+    "RandomNormal": "{0} + {1} * jax.random.normal({key}, {shape}, {dtype})",
+}
+
+
+@TABLE.rule("RandomUniform", "RandomUniformLike", "RandomNormal", "RandomNormalLike")
+def random_numbers(call: Call, w: Builder) -> None:
+    seed, kind = call.attribute("seed", None), call.attribute("dtype", None)
+    kind = kind or (call.x.dtype if call.inputs and call.x.dtype is not None else 1)
+    uniform = call.kind.startswith("RandomUniform")
+    low, high = ("low", "high") if uniform else ("mean", "scale")
+    numbers = call.attribute(low, 0.0), call.attribute(high, 1.0)
+    shape = f"{w.array(call.x, 100)}.shape" if call.inputs else str(tuple(call.attribute("shape")))
+    key = w.layer("nnx.Rngs", [positional(int(seed or 0), "seed")], hint="random")
+    template = _DRAWS[call.kind.removesuffix("Like")]
+    text = template.format(*numbers, key=f"{key}()", shape=shape, dtype=dtype_text(kind))
+    w.emit(call.y, text, precedence=100 if uniform else 10)
+
+
+def _optimizer(call: Call, w: Builder, name: str, states: int, more: str) -> None:
+    """One step for several parameters at once: all parameters, then all gradients, then all of each state."""
+    count = (len(call.inputs) - 2) // (2 + states)
+    given = [w.array(value) for value in call.inputs]
+    targets = list(call.outputs)
+    for place in range(count):
+        own = ", ".join(given[2 + place + part * count] for part in range(2 + states))
+        wanted = [targets[place + part * count] for part in range(1 + states)]
+        w.emit(wanted, f"{name}({given[0]}, {given[1]}, {own}{more})")
+
+
+@TABLE.rule("ai.onnx.preview.training:Adagrad")
+def adagrad(call: Call, w: Builder) -> None:
+    more = options(
+        norm=call.attribute("norm_coefficient", 0.0),
+        decay=call.attribute("decay_factor", 0.0),
+        epsilon=call.attribute("epsilon", 0.0),
+    )
+    _optimizer(call, w, "adagrad_step", 1, more)
+
+
+@TABLE.rule("ai.onnx.preview.training:Adam")
+def adam(call: Call, w: Builder) -> None:
+    more = options(
+        alpha=call.attribute("alpha", 0.9),
+        beta=call.attribute("beta", 0.999),
+        norm=call.attribute("norm_coefficient", 0.0),
+        norm_after=call.attribute("norm_coefficient_post", 0.0),
+        epsilon=call.attribute("epsilon", 0.0),
+    )
+    _optimizer(call, w, "adam_step", 2, more)
+
+
+@TABLE.rule("ai.onnx.preview.training:Momentum")
+def momentum(call: Call, w: Builder) -> None:
+    nesterov = call.attribute("mode") == "nesterov"
+    more = options(
+        alpha=call.attribute("alpha"),
+        beta=call.attribute("beta"),
+        norm=call.attribute("norm_coefficient"),
+        nesterov=True if nesterov else None,
+    )
+    _optimizer(call, w, "momentum_step", 1, more)
+
+
+@TABLE.rule("ai.onnx.preview.training:Gradient")
+def gradient(call: Call, w: Builder) -> None:
+    raise UnsupportedError("Gradient asks for a gradient inside of a model", ["ai.onnx.preview.training:Gradient"])
