@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
+from assay.frameworks.keras.rules.common import type_name
 from assay.graph.names import identifier
 from assay.model import Model, shape_of
 from assay.write.body import Builder
@@ -19,7 +21,10 @@ from assay.write.table import NativeWeight
 from assay.write.weights import Step
 
 _IMPORTS = {
-    r"\bmath\.": "import math",
+    r"\bitertools\.": "import itertools",
+    r"(?<!\.)\bmath\.": "import math",
+    r"\bml_dtypes\b": "import ml_dtypes",
+    r"(?<![\w.])np\.": "import numpy as np",
     r"\bPath\(": "from pathlib import Path",
     r"\bkeras\.": "import keras",
     r"(?<!\w)layers\.": "from keras import layers",
@@ -73,20 +78,22 @@ class KerasStyle(Style):
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
     reserved: frozenset[str] = frozenset(_RESERVED)
     forward: str = "call"
-    local_file: str | None = str(Path(__file__).with_name("local.py"))
+    local_file: str | None = str(Path(__file__).with_name("local"))
     layers: frozenset[str] = frozenset({"Dropout", "MaxPool", "AveragePool"})
+    casts: bool = True  # whether layers may take every float to Keras' own type, as they do unless told otherwise
 
     def class_line(self, name: str, is_root: bool) -> str:
         return f"class {name}({'keras.Model' if is_root else 'layers.Layer'}):"
 
     def before_class(self, model: Model, name: str) -> list[str]:
+        self.casts = _one_float(model)
         return [f'@keras.saving.register_keras_serializable(package="{package_name(model)}")']
 
     def init_line(self, parameters: Sequence[Parameter]) -> str:
         return f"def __init__(self, {''.join(f'{parameter.name}, ' for parameter in parameters)}**kwargs):"
 
     def init_start(self) -> list[str]:
-        return ["super().__init__(**kwargs)"]
+        return ["super().__init__(**kwargs)" if self.casts else "super().__init__(autocast=False, **kwargs)"]
 
     def after_init(self, parameters: Sequence[Parameter]) -> list[str]:
         if not parameters:
@@ -126,6 +133,21 @@ class KerasStyle(Style):
         fixed = "" if role == "parameter" else ", trainable=False"
         return f'self.add_weight(shape={shape}{dtype}{fixed}, name="{name}")', NativeWeight(name, value, steps)
 
+    def constant(self, value: ir.Value) -> str | None:
+        assert value.const_value is not None
+        array = value.const_value.numpy()
+        if array.dtype.kind in "OSU":
+            listed = [item.decode() if isinstance(item, bytes) else str(item) for item in array.reshape(-1)]
+            return f"np.array({np.array(listed, object).reshape(array.shape).tolist()!r}, dtype=object)"
+        kind = type_name(value.dtype)
+        if kind == "uint8" and value.dtype not in (ir.DataType.UINT8, ir.DataType.UINT4, ir.DataType.UINT2):
+            array = array.view(np.uint8)  # small floats are kept as their bit patterns
+        listed = array.astype(np.float64 if "float" in kind else array.dtype).tolist()
+        short = array.size <= 8 if "float" not in kind else array.size == 1 and kind != "float32"
+        if not short or "inf" in str(listed) or "nan" in str(listed):
+            return None
+        return f'ops.convert_to_tensor({listed}, dtype="{kind}")'
+
     def root_path(self, model: Model) -> str:
         return f"{package_name(model)}/"
 
@@ -148,7 +170,10 @@ class KerasStyle(Style):
         return line if len(line) <= self.line_length else f'{what}\n\nArrays are channels-last.\n"""'
 
     def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
-        inputs = ", ".join(_symbolic(value) for value in model.graph.inputs)
+        build = ""
+        if any(model.role(value) != "constant" for value in model.graph.initializers.values()):
+            inputs = ", ".join(_symbolic(value) for value in model.graph.inputs)
+            build = f"    model({inputs})  # creates the variables\n"
         return f'''\
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 
@@ -156,19 +181,31 @@ WEIGHTS = Path(__file__).with_name("weights.safetensors")
 def load(weights=WEIGHTS):
     """The model with the weights of a safetensors file."""
     model = {class_name}(name="{package_name(model)}")
-    model({inputs})  # creates the variables
-    arrays = load_file(weights)
+{build}    arrays = load_file(weights)
     for variable in model.weights:
         variable.assign(arrays[variable.path])
     return model
 '''
 
 
+def _one_float(model: Model) -> bool:
+    """Whether float32 is the only floating type that reaches the model or its parameters."""
+    values = [*model.graph.inputs, *model.graph.initializers.values()]
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        values.extend(node.outputs)
+    other = {ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
+    return not any(value.dtype in other for value in values)
+
+
 def _symbolic(value: ir.Value) -> str:
-    sizes = [str(size) if isinstance(size, int) else "None" for size in shape_of(value)[1:]]
-    dtype = str(value.dtype).lower()
-    more = "" if dtype in ("float", "float32") else f', dtype="{"int32" if dtype == "int64" else dtype}"'
-    return f"keras.Input(({', '.join(sizes)}{',' if len(sizes) == 1 else ''}){more})"
+    shape = shape_of(value)
+    dtype = type_name(value.dtype)
+    more = "" if dtype == "float32" else f', dtype="{"int32" if dtype == "int64" else dtype}"'
+    if shape and not isinstance(shape[0], int):
+        sizes = [str(size) if isinstance(size, int) else "None" for size in shape[1:]]
+        return f"keras.Input(({', '.join(sizes)}{',' if len(sizes) == 1 else ''}){more})"
+    sizes = [str(size) if isinstance(size, int) else "None" for size in shape]
+    return f"keras.Input(batch_shape=({', '.join(sizes)}{',' if len(sizes) == 1 else ''}){more})"
 
 
 STYLE = KerasStyle()

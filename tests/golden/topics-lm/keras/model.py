@@ -8,6 +8,13 @@ from keras import layers, ops
 from safetensors.numpy import load_file
 
 
+def gelu(x):
+    """x times the normal distribution function. Keras' own rounds to float32 on TensorFlow; other types do not here."""
+    if keras.backend.standardize_dtype(x.dtype) == "float32":
+        return ops.gelu(x, approximate=False)
+    return 0.5 * x * (1 + ops.erf(x / math.sqrt(2)))
+
+
 def attention(query, key, value, is_causal=False):
     """Scaled dot-product attention. Keras' own rounds to float32 on the way; other types are computed in full here."""
     if keras.backend.standardize_dtype(query.dtype) == "float32":
@@ -17,13 +24,6 @@ def attention(query, key, value, is_causal=False):
         steps = ops.arange(scores.shape[-1])
         scores = ops.where(steps[: scores.shape[-2], None] >= steps, scores, -float("inf"))
     return ops.einsum("bhqk,bkhd->bqhd", ops.softmax(scores), value)
-
-
-def gelu(x):
-    """x times the normal distribution function. Keras' own rounds to float32 on TensorFlow; other types do not here."""
-    if keras.backend.standardize_dtype(x.dtype) == "float32":
-        return ops.gelu(x, approximate=False)
-    return 0.5 * x * (1 + ops.erf(x / math.sqrt(2)))
 
 
 @keras.saving.register_keras_serializable(package="topics_lm")

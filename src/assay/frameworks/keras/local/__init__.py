@@ -1,0 +1,1 @@
+"""Definitions that written Keras code copies where it uses them: one file per operator family."""

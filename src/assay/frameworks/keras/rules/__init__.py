@@ -1,0 +1,1 @@
+"""Keras' lowering table by operator family."""

@@ -1,0 +1,124 @@
+"""The table, and what rules of every family need: types, orders of axes, operands that may be weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from assay.graph.calls import Call
+from assay.graph.layout import order_of
+from assay.write.body import Builder
+from assay.write.table import Table
+
+TABLE = Table("keras")
+
+# ONNX's types as Keras names them. What Keras lacks travels in the type that is named here (see values.py).
+_TYPES = {
+    "FLOAT": "float32",
+    "DOUBLE": "float64",
+    "STRING": "string",
+    "INT4": "int8",
+    "INT2": "int8",
+    "UINT4": "uint8",
+    "UINT2": "uint8",
+    "COMPLEX64": "complex64",
+    "COMPLEX128": "complex128",
+}
+
+
+def type_name(kind: ir.DataType | None) -> str:
+    """The Keras type that holds values of an ONNX type."""
+    assert kind is not None
+    if kind.name.startswith(("FLOAT8", "FLOAT4")):
+        return "uint8"
+    return _TYPES.get(kind.name, kind.name.lower())
+
+
+def type_of(value: ir.Value | None) -> str:
+    """The Keras type of a value."""
+    assert value is not None
+    return type_name(value.dtype)
+
+
+def is_float(value: ir.Value | None) -> bool:
+    return value is None or value.dtype is None or "float" in type_of(value)
+
+
+def is_unsigned(value: ir.Value) -> bool:
+    return value.dtype is not None and type_of(value).startswith("uint")
+
+
+def tuple_text(values: Iterable[object]) -> str:
+    """A tuple as text."""
+    return str(tuple(values))
+
+
+def plain(values: Iterable[object]) -> list[object]:
+    """Numbers of a NumPy array as Python's own."""
+    return np.asarray(list(values)).tolist()  # type: ignore[no-any-return]
+
+
+def moved(text: str, order: Sequence[int]) -> str:
+    """The text with its axes in another order."""
+    return text if list(order) == sorted(order) else f"ops.transpose({text}, {tuple_text(order)})"
+
+
+def in_order(value: ir.Value, text: str, wanted: Sequence[int]) -> str:
+    """A value's text transposed so that its ONNX axes stand in the wanted order."""
+    order = order_of(value)
+    return moved(text, [order.index(axis) for axis in wanted])
+
+
+def rank_of(value: ir.Value | None) -> int | None:
+    """The number of axes, if it is known."""
+    return None if value is None or value.shape is None else len(value.shape)
+
+
+def from_end(axis: int, rank: int) -> int:
+    """The last axis as people write it."""
+    return -1 if axis == rank - 1 else axis
+
+
+def present(call: Call, slot: int) -> bool:
+    """Whether an optional input is given, as a constant or computed."""
+    return call.computed(slot) is not None or call.constants.get(slot) is not None
+
+
+def given(call: Call, w: Builder, slot: int, otherwise: str = "None") -> str:
+    """An input as an array, known or computed; `otherwise` for one that is left out."""
+    known = call.constant(slot)
+    if known is not None:
+        return w.literal(known.tolist(), "value")
+    value = call.computed(slot)
+    return otherwise if value is None else w.array(value)
+
+
+def numbers(call: Call, w: Builder, slot: int) -> str:
+    """The numbers of an input as a list: those known when writing, or read when the model runs."""
+    known = call.constant(slot)
+    if known is not None:
+        return str(known.reshape(-1).tolist())
+    value = call.computed(slot)
+    return "None" if value is None else f"numbers_of({w.array(value)})"
+
+
+def number(call: Call, w: Builder, slot: int, otherwise: object) -> str:
+    """The one number of an input, known or read when the model runs."""
+    known = call.constant(slot)
+    if known is not None:
+        return repr(known.reshape(-1)[0].item())
+    value = call.computed(slot)
+    return repr(otherwise) if value is None else f"numbers_of({w.array(value)})[0]"
+
+
+def operand(call: Call, w: Builder, slot: int, role: str) -> str | None:
+    """An input that may be one of the call's weights, as an array; None if it is left out."""
+    value = call.weights.get(role) or (call.inputs[slot] if slot < len(call.inputs) else None)
+    return None if value is None else w.array(value)
+
+
+def options(**named: tuple[object, object]) -> str:
+    """`, name=value` for every pair (value, default) that differs."""
+    return "".join(f", {name}={value!r}" for name, (value, default) in named.items() if value != default)
