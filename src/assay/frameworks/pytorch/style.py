@@ -8,8 +8,10 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from assay.model import Model, shape_of
+from assay.frameworks.pytorch.rules.common import TYPES
+from assay.model import Model
 from assay.write.body import Builder
+from assay.write.source import literal_text
 from assay.write.style import Style
 from assay.write.table import NativeWeight
 from assay.write.weights import Step
@@ -29,6 +31,9 @@ _IMPORTS = {
 }
 
 
+_OTHER_FLOATS = (ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+_FEW = 8  # numbers of a constant that are written out
+_READABLE = (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL)
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 _CHANNELS_LAST = """\
     # Convolutions over images are faster in this order in memory; shapes and weights stay as they are.
@@ -90,18 +95,35 @@ class PyTorchStyle(Style):
         array = value.const_value.numpy()
         for step in steps:
             array = step.forward(array)
-        shape = ", ".join(str(size) for size in array.shape)
+        shape = ", ".join(str(size) for size in array.shape) or "()"
+        dtype = "" if value.dtype in (None, ir.DataType.FLOAT) else f", dtype={TYPES[value.dtype]}"
+        weight = NativeWeight(name, value, steps)
         if role == "parameter":
-            return f"nn.Parameter(torch.zeros({shape}))", NativeWeight(name, value, steps)
-        dtype = {"int64": "torch.int64", "bool": "torch.bool", "int32": "torch.int32"}.get(str(array.dtype))
-        text = f"nn.Buffer(torch.zeros({shape}{f', dtype={dtype}' if dtype else ''}))"
-        return text, NativeWeight(name, value, steps)
+            return f"nn.Parameter(torch.zeros({shape}{dtype}))", weight
+        if value.dtype in _READABLE and 0 < array.ndim < 3 and 0 < array.size <= _FEW:
+            more = "" if value.dtype in (ir.DataType.INT64, ir.DataType.BOOL) else dtype
+            return f"nn.Buffer(torch.tensor({array.tolist()}{more}))", weight
+        return f"nn.Buffer(torch.zeros({shape}{dtype}))", weight
+
+    def constant(self, value: ir.Value) -> str | None:
+        assert value.const_value is not None
+        if value.dtype == ir.DataType.STRING:
+            array = value.const_value.numpy()
+            texts = [item.decode() if isinstance(item, bytes) else str(item) for item in array.reshape(-1)]
+            shaped = f".reshape({array.shape})" if array.ndim != 1 else ""
+            return f"np.array({literal_text(texts)}, dtype=object){shaped}"
+        if value.dtype in (ir.DataType.INT64, ir.DataType.BOOL) and value.const_value.numpy().ndim == 0:
+            return f"torch.tensor({value.const_value.numpy().item()})"
+        return None
 
     def header(self, model: Model) -> str:
         return f'"""{model.name} in PyTorch."""'
 
     def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
-        images = any(node.op_type in _CONVOLUTIONS and len(shape_of(node.outputs[0])) == 4 for node in model.graph)
+        images = any(node.op_type in _CONVOLUTIONS and _rank(node.outputs[0]) == 4 for node in model.graph)
+        kinds = {value.dtype for value in model.graph.initializers.values()}
+        # Layers are made in float32; weights of another type take their place.
+        assign = ", assign=True" if any(kind in _OTHER_FLOATS for kind in kinds) else ""
         return f'''\
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 
@@ -109,9 +131,13 @@ WEIGHTS = Path(__file__).with_name("weights.safetensors")
 def load(weights: str | Path = WEIGHTS) -> {class_name}:
     """The model with the weights of a safetensors file, in evaluation mode."""
     model = {class_name}()
-    model.load_state_dict(load_file(weights))
+    model.load_state_dict(load_file(weights){assign})
 {_CHANNELS_LAST if images else ""}    return model.eval()
 '''
+
+
+def _rank(value: ir.Value) -> int:
+    return 0 if value.shape is None else len(value.shape)
 
 
 STYLE = PyTorchStyle()

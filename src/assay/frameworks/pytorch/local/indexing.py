@@ -52,7 +52,7 @@ def one_hot_of(indices: Tensor, depth: int, values: Tensor, axis: int = -1) -> T
 
 def first_of_sorted(x: Tensor, count: int, dim: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The largest (or smallest) values and their places; of equal ones the first comes first, as `topk` does not promise."""
-    values, places = x.sort(dim, descending=largest, stable=True)
+    values, places = x.sort(dim=dim, descending=largest, stable=True)
     return values.narrow(dim, 0, count), places.narrow(dim, 0, count)
 
 

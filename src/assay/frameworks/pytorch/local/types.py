@@ -14,10 +14,10 @@ def from_float4(bits: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def to_float4(x: Tensor) -> Tensor:
-    """The bits of the nearest four-bit floats, ties to even; what is too large becomes the largest, as does NaN."""
+    """The bits of the nearest four-bit floats, ties to even; what is too large becomes the largest, NaN becomes 0."""
     x = x.float()
     middles = torch.tensor([0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0], device=x.device)
-    magnitude = x.abs().nan_to_num(6.0, 6.0)
+    magnitude = x.abs().nan_to_num(0.0, 6.0)
     below = torch.bucketize(magnitude, middles)  # a middle itself counts as below
     above = torch.bucketize(magnitude, middles, right=True)
     nearest = torch.where(below % 2 == 0, below, above)
@@ -74,6 +74,11 @@ def quantize(
     """x / scale + zero_point, rounded to even and saturated."""
     scaled = torch.round(x / scale) + (zero_point.to(x.dtype) if isinstance(zero_point, Tensor) else zero_point)
     return scaled.clamp(low, high).to(dtype)
+
+
+def unsaturated(x: Tensor) -> Tensor:
+    """To float8_e4m3fn, NaN where x is too large; torch's own conversion gives the largest number there."""
+    return torch.where(x.abs() > 464, torch.nan, x).to(torch.float8_e4m3fn)
 
 
 def saturated(x: Tensor, largest: float, dtype: torch.dtype) -> Tensor:

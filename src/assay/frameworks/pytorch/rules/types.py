@@ -69,6 +69,8 @@ def converted(
     if target in LARGEST and saturate:
         whole = source is not None and not source.is_floating_point()
         return f"saturated({x}{'.float()' if whole or source in LARGEST else ''}, {LARGEST[target]}, {TYPES[target]})"
+    if target == ir.DataType.FLOAT8E4M3FN:
+        return f"unsaturated({x}{'.float()' if source in LARGEST else ''})"
     if source in _FEW_BITS and target in _FEW_BITS:
         bits, signed = _FEW_BITS[target]
         return f"wrap_to({x}, {bits}, signed={signed})"
