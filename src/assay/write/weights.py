@@ -91,7 +91,7 @@ class WeightMap:
         array = source[self._slices()]
         for step in self.steps:
             array = step.forward(array)
-        return np.ascontiguousarray(array)
+        return np.ascontiguousarray(array).reshape(array.shape)  # which would give a number an axis
 
     def to_source(self, native: np.ndarray, into: np.ndarray) -> None:
         """Writes the native array back into its part of the graph's."""
