@@ -48,6 +48,9 @@ class Model:
     target: str = "targets"  # what the targets of the loss are called in written code
     _modules: dict[str, ModuleInfo] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", _plain(self.name))
+
     @property
     def graph(self) -> onnx_ir.Graph:
         return self.ir.graph
@@ -190,6 +193,12 @@ def intended(number: float) -> float:
         return decimal
     fraction = Fraction(float(single)).limit_denominator(12)
     return float(fraction) if np.float32(float(fraction)) == single else decimal
+
+
+def _plain(name: str) -> str:
+    """A name that can stand in a docstring and on a line: nothing that ends a string, begins an escape or breaks the line."""
+    text = " ".join("".join(" " if c in '"\\' or not c.isprintable() else c for c in name).split())
+    return text[:80].strip() or "model"
 
 
 def _is_floating(value: onnx_ir.Value) -> bool:
