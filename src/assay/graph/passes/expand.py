@@ -58,7 +58,7 @@ def _definition(model: Model, node: ir.Node) -> ir.Function | None:
         return None
     proto = onnx.FunctionProto()
     proto.ParseFromString(body)
-    del proto.output[len(node.outputs) :]  # a body may lack the optional outputs that this node does without
+    _leave_out(proto, node)
     if not proto.name:  # as a body that depends on the node comes
         proto.name, proto.domain = node.op_type, domain
     logger = logging.getLogger("onnx_ir.serde")
@@ -68,6 +68,16 @@ def _definition(model: Model, node: ir.Node) -> ir.Function | None:
         return ir.serde.deserialize_function(proto)
     finally:
         logger.setLevel(level)
+
+
+def _leave_out(proto: onnx.FunctionProto, node: ir.Node) -> None:
+    """Takes away the optional outputs that this node does without, which its body may lack."""
+    del proto.output[len(node.outputs) :]
+    made = {name for inner in proto.node for name in inner.output}
+    for place, value in enumerate(node.outputs):
+        name = proto.output[place] if place < len(proto.output) else ""
+        if name and not value.name and name not in made:  # something must stand at its place
+            proto.node.append(onnx.helper.make_node("Constant", [], [name], value_ints=[]))
 
 
 def _plain_body(schema: Any, opset: int) -> bytes | None:
