@@ -1,4 +1,8 @@
-"""A residual network for 28×28 images as a Keras expert writes it: functional, with Keras' own padding and normalisation."""
+"""A residual network for 28×28 images as a Keras expert writes it: functional, with Keras' own normalisation.
+
+The network pads its strided convolutions evenly, as residual networks do; Keras' "same" would pad on one side only and compute
+something else, so, as in keras.applications' own ResNet, a ZeroPadding2D stands before them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,9 @@ LEARNING_RATE = 0.05
 
 
 def _convolution(x: Any, channels: int, size: int = 3, strides: int = 1) -> Any:
-    return layers.Conv2D(channels, size, strides=strides, padding="same", use_bias=False)(x)
+    if strides == 1 or size == 1:
+        return layers.Conv2D(channels, size, strides=strides, padding="same", use_bias=False)(x)
+    return layers.Conv2D(channels, size, strides=strides, use_bias=False)(layers.ZeroPadding2D(size // 2)(x))
 
 
 def _block(x: Any, channels: int, strides: int = 1) -> Any:
