@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
+from assay.frameworks.tensorflow.common import BIT_PATTERNS, CARRIERS, FLOATS
 from assay.model import Model
 from assay.write.body import Builder
+from assay.write.source import literal_text
 from assay.write.style import Style
 from assay.write.table import NativeWeight
 from assay.write.weights import Step
@@ -17,6 +20,9 @@ from assay.write.weights import Step
 _IMPORTS = {
     r"(?<!tf\.)\bmath\.": "import math",
     r"\bCallable\[": "from collections.abc import Callable",
+    r"\bAny\b": "from typing import Any",
+    r"\bml_dtypes\b": "import ml_dtypes",
+    r"\bitertools\.": "import itertools",
     r"\bPath\(": "from pathlib import Path",
     r"\btf\.": "import tensorflow as tf",
     r"\bnp\.": "import numpy as np",
@@ -31,6 +37,7 @@ class TensorFlowStyle(Style):
 
     framework: str = "TensorFlow"
     has_sequential: bool = False
+    forward: str = "__call__"
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
     reserved: frozenset[str] = frozenset(
         {
@@ -68,11 +75,28 @@ class TensorFlowStyle(Style):
             array = step.forward(array)
         listed = ", ".join(str(size) for size in array.shape)
         shape = listed if array.ndim == 1 else f"({listed})"
-        if role == "parameter":
-            return f"tf.Variable(tf.zeros({shape}))", NativeWeight(name, value, steps)
         kind = str(array.dtype)
         zeros = f"tf.zeros({shape})" if kind == "float32" else f"tf.zeros({shape}, tf.{kind})"
+        if role == "parameter":
+            return f"tf.Variable({zeros})", NativeWeight(name, value, steps)
         return f"tf.Variable({zeros}, trainable=False)", NativeWeight(name, value, steps)
+
+    def constant(self, value: ir.Value) -> str | None:
+        """Small arrays of integers, and what TensorFlow has no type for; floats are variables, which change their type."""
+        assert value.const_value is not None and value.dtype is not None
+        array = value.const_value.numpy()
+        if value.dtype == ir.DataType.STRING:
+            listed = np.vectorize(lambda item: item.decode() if isinstance(item, bytes) else item, otypes=[object])
+            return f"np.array({literal_text(listed(array).tolist() if array.size else array.tolist())}, dtype=object)"
+        if value.dtype in BIT_PATTERNS:
+            return f"tf.constant({_bits(array).tolist()}, tf.uint8)"
+        kind = CARRIERS.get(value.dtype)
+        if kind is None or value.dtype in FLOATS or (kind == str(array.dtype) and (array.size > 16 or array.ndim > 2)):
+            return None
+        if array.size == 0:
+            return f"tf.zeros({array.shape}, tf.{kind})"
+        listed_type = "" if kind in ("int32", "bool") else f", tf.{kind}"
+        return f"tf.constant({literal_text(array.tolist())}{listed_type})"
 
     def header(self, model: Model) -> str:
         return f'"""{model.name} in TensorFlow."""'
@@ -95,6 +119,11 @@ def load(weights: str | Path = WEIGHTS) -> {class_name}:
         variable.assign(array)
     return model
 '''
+
+
+def _bits(array: np.ndarray) -> np.ndarray:
+    """The bit patterns of small floats; those of 4 bits come unpacked, one to a byte."""
+    return array if array.dtype == np.uint8 else array.view(np.uint8)
 
 
 STYLE = TensorFlowStyle()
