@@ -59,16 +59,17 @@ class OfficialCase:
             for slot, name in enumerate(node.input)
             if name and slot in operator(node.op_type).weights
         }
-        places = [place for place, value in enumerate(self.model.graph.input) if value.name in wanted]
+        given = _inputs(self.model)
+        places = [place for place, value in enumerate(given) if value.name in wanted]
         if not places or len(self.data) != 1:
             return None
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
         inputs, outputs = self.data[0]
         for place in reversed(places):
-            tensor = onnx.numpy_helper.from_array(np.asarray(inputs[place]), model.graph.input[place].name)
+            tensor = onnx.numpy_helper.from_array(np.asarray(inputs[place]), given[place].name)
             model.graph.initializer.append(tensor)
-            del model.graph.input[place]
+            model.graph.input.remove(given[place])
         kept = tuple(value for place, value in enumerate(inputs) if place not in places)
         return OfficialCase(self.name, self.kind, self.rtol, self.atol, model, ((kept, outputs),))
 
