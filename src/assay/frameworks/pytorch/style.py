@@ -22,6 +22,7 @@ _IMPORTS = {
     r"\bCallable\b": "from collections.abc import Callable",
     r"\bSequence\b": "from collections.abc import Sequence",
     r"(?<!\.)\bprod\(": "from math import prod",
+    r"\bAny\b": "from typing import Any",
     r"\bPath\(": "from pathlib import Path",
     r"\btorch\.": "import torch",
     r"\bF\.": "import torch.nn.functional as F",

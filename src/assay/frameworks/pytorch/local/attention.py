@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def attend(
+def attend_to_keys(
     query: Tensor,
     key: Tensor,
     value: Tensor,

@@ -160,8 +160,8 @@ def columns_to_image(
     for total, reach, step, stride in zip(full, block, dilations, strides, strict=True):
         starts = torch.arange(0, total - (reach - 1) * step, stride, device=x.device)
         inside = torch.arange(reach, device=x.device) * step
-        along = inside.unsqueeze(1) + starts
-        place = (place[:, None, :, None] * total + along[None, :, None, :]).flatten(2).flatten(0, 1)
+        places = inside.unsqueeze(1) + starts
+        place = (place[:, None, :, None] * total + places[None, :, None, :]).flatten(2).flatten(0, 1)
     columns = x.unflatten(1, (-1, prod(block))).flatten(2)
     image = columns.new_zeros(*columns.shape[:2], prod(full)).index_add(2, place.flatten(), columns)
     image = image.unflatten(2, full)

@@ -57,7 +57,7 @@ def from_text(x: np.ndarray, dtype: torch.dtype) -> Tensor:
     return torch.from_numpy(values.reshape(x.shape)).to(dtype)
 
 
-def along(scale: Tensor, x: Tensor, axis: int, block: int = 0) -> Tensor:
+def meet_data(scale: Tensor, x: Tensor, axis: int, block: int = 0) -> Tensor:
     """A scale (or zero point) as it meets the data: one number, one per place of an axis, or one per block along it."""
     if block:
         return scale.repeat_interleave(block, axis).narrow(axis, 0, x.shape[axis])
@@ -76,12 +76,12 @@ def quantize(
     return scaled.clamp(low, high).to(dtype)
 
 
-def unsaturated(x: Tensor) -> Tensor:
+def overflow_to_nan(x: Tensor) -> Tensor:
     """To float8_e4m3fn, NaN where x is too large; torch's own conversion gives the largest number there."""
     return torch.where(x.abs() > 464, torch.nan, x).to(torch.float8_e4m3fn)
 
 
-def saturated(x: Tensor, largest: float, dtype: torch.dtype) -> Tensor:
+def saturate_to(x: Tensor, largest: float, dtype: torch.dtype) -> Tensor:
     """What is too large becomes the largest number of the type; NaN stays."""
     return x.clamp(-largest, largest).to(dtype)
 

@@ -83,7 +83,7 @@ def _local(call: Call, w: Builder, split: list[Value | None]) -> str:
     mode = call.attribute("qk_matmul_output_mode", 0)
     scale, cap = call.attribute("scale"), call.attribute("softcap", 0.0)
     left, right = call.attribute("left_window_size", -1), call.attribute("right_window_size", -1)
-    return "attend({})".format(
+    return "attend_to_keys({})".format(
         arguments_of(
             *operands,
             *(f"{name}={w.array(value)}" for name, value in given if value is not None),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from assay.frameworks.pytorch.rules.common import TABLE
+from assay.errors import UnsupportedError
+from assay.frameworks.pytorch.rules.common import TABLE, arguments_of, targets
 from assay.graph.calls import Call
 from assay.model import shape_of
 from assay.write.body import Builder
@@ -52,3 +53,45 @@ def _recurrent_weights(call: Call, directions: int, hidden: int, order: tuple[in
             steps = (reshape((1, rows), (rows,)), blocks(0, order))
             weights.append(NativeWeight(f"{leaf}{suffix}", bias, steps, (part, (start, start + rows))))
     return weights
+
+
+@TABLE.rule("FunctionalLSTM", "FunctionalGRU", "FunctionalRNN")
+def functional_recurrent(call: Call, w: Builder) -> None:
+    """All the options of ONNX's recurrent operators, one step after another."""
+    name = call.kind.removeprefix("Functional")
+    call.attribute("hidden_size")
+    direction, layout = call.attribute("direction", "forward"), call.attribute("layout", 0)
+    slots = ("bias", "lengths", "hidden", *(("cell", "peepholes") if name == "LSTM" else ()))
+    given = [(slot, call.computed(place)) for place, slot in enumerate(slots, 3)]
+    activations = [item.lower() for item in call.attribute("activations") or []]
+    usual = {"LSTM": ["sigmoid", "tanh", "tanh"], "GRU": ["sigmoid", "tanh"], "RNN": ["tanh"]}[name]
+    directions = 2 if direction == "bidirectional" else 1
+    alpha, beta = call.attribute("activation_alpha"), call.attribute("activation_beta")
+    clip = call.attribute("clip")
+    options = [
+        f'direction="{direction}"' if direction != "forward" else None,
+        "batch_first=True" if layout else None,
+        f"activations={_names(activations)}" if activations and activations != usual * directions else None,
+        f"alphas={alpha}" if alpha else None,
+        f"betas={beta}" if beta else None,
+        f"clip={clip}" if clip else None,
+    ]
+    if name == "LSTM":
+        options.append("input_forget=True" if call.attribute("input_forget", 0) else None)
+    elif name == "GRU":
+        options.append("reset_after=True" if call.attribute("linear_before_reset", 0) else None)
+    weights = [w.array(value) for value in call.inputs[:3]]
+    text = arguments_of(*weights, *(f"{slot}={w.array(value)}" for slot, value in given if value is not None), *options)
+    outputs = targets(call)
+    while outputs[-1] is None:
+        outputs.pop()
+    full = 3 if name == "LSTM" else 2
+    part = "" if len(outputs) == full else "[0]" if len(outputs) == 1 else f"[:{len(outputs)}]"
+    w.emit(outputs if len(outputs) > 1 else outputs[0], f"recurrent_{name.lower()}({text}){part}")
+
+
+def _names(activations: list[str]) -> str:
+    known = {*"relu tanh sigmoid affine leakyrelu thresholdedrelu scaledtanh hardsigmoid elu softsign softplus".split()}
+    if not set(activations) <= known:
+        raise UnsupportedError(f"activations {activations} are not known", ["activations"])
+    return "[" + ", ".join(f'"{name}"' for name in activations) + "]"

@@ -68,9 +68,9 @@ def converted(
         return f"wrap_to({x}, {bits}, signed={signed})"
     if target in LARGEST and saturate:
         whole = source is not None and not source.is_floating_point()
-        return f"saturated({x}{'.float()' if whole or source in LARGEST else ''}, {LARGEST[target]}, {TYPES[target]})"
+        return f"saturate_to({x}{'.float()' if whole or source in LARGEST else ''}, {LARGEST[target]}, {TYPES[target]})"
     if target == ir.DataType.FLOAT8E4M3FN:
-        return f"unsaturated({x}{'.float()' if source in LARGEST else ''})"
+        return f"overflow_to_nan({x}{'.float()' if source in LARGEST else ''})"
     if source in _FEW_BITS and target in _FEW_BITS:
         bits, signed = _FEW_BITS[target]
         return f"wrap_to({x}, {bits}, signed={signed})"
@@ -95,7 +95,7 @@ def _scale(call: Call, w: Builder, slot: int, axis: int, block: int) -> str | No
     text = w.array(value)
     if not block and (rank_of(value) == 0 or (rank_of(value) == 1 and rank_of(call.x) == 1)):
         return text
-    return f"along({arguments_of(text, w.array(call.x), str(axis), f'block={block}' if block else None)})"
+    return f"meet_data({arguments_of(text, w.array(call.x), str(axis), f'block={block}' if block else None)})"
 
 
 @TABLE.rule("QuantizeLinear")
