@@ -99,14 +99,14 @@ class Builder:
         inner = Builder(self.model, frame, self.table, self.style)
         inner.share(self)
         inner.body.inputs, inner.body.outputs = [*graph.inputs, *captured], list(graph.outputs)
+        method = Method(name, inner.body, captured)
+        self.methods.append(method)  # before those inside it, which need other names
         self.table.check(frame.calls())
         for item in frame.calls():
             inner._write_call(item, None)
         inner.body.outputs = inner.results(graph.outputs)
         nest(inner.body)
         self.body.needs_training |= inner.body.needs_training
-        method = Method(name, inner.body, captured)
-        self.methods.append(method)
         return method
 
     def share(self, outer: Builder) -> None:
@@ -387,7 +387,7 @@ class Builder:
         name = identifier(wanted, "layer")
         if name in self.style.reserved:
             name = f"{name}_layer"
-        name = unique(name, self.body.attributes)
+        name = unique(name, [*self.body.attributes, *(item.name for item in self.methods)])
         stem, _, number = wanted.rpartition(".")
         if stem and number.isdigit():
             self._list_names[name] = (identifier(stem), int(number))
