@@ -20,7 +20,9 @@ from assay.frameworks.pytorch.rules.common import (
 )
 from assay.graph.calls import Call
 from assay.graph.layout import FLATTENED
+from assay.model import intended
 from assay.write.body import Builder
+from assay.write.source import literal_text
 
 
 @TABLE.rule("Flatten")
@@ -191,9 +193,11 @@ def pad(call: Call, w: Builder) -> None:
 
 def _fill(array: np.ndarray) -> str:
     item = array.reshape(()).item()
+    if array.dtype == np.float32 and np.isfinite(item):
+        item = intended(item)
     if isinstance(item, float) and not np.isfinite(item):
         return f'float("{item}")'
-    return str(item) if item else ""
+    return literal_text(item) if item else ""
 
 
 def _native_mode(pairs: list[tuple[int, int]]) -> bool:
