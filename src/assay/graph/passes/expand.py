@@ -77,7 +77,7 @@ def _leave_out(proto: onnx.FunctionProto, node: ir.Node) -> None:
     for place, value in enumerate(node.outputs):
         name = proto.output[place] if place < len(proto.output) else ""
         if name and not value.name and name not in made:  # something must stand at its place
-            proto.node.append(onnx.helper.make_node("Constant", [], [name], value_ints=[]))
+            proto.node.append(onnx.helper.make_node("Constant", [], [name], value_ints=[0]))
 
 
 def _plain_body(schema: Any, opset: int) -> bytes | None:
