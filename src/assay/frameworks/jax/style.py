@@ -37,7 +37,7 @@ _IMPORTS = {
     r"\bnnx\.": "from flax import nnx",
 }
 # Layers that draw initial values or random masks.
-_WITHOUT_RNGS = ("PReLU", "Bidirectional")
+_WITHOUT_RNGS = ("PReLU", "Bidirectional", "rngs.dropout.fork")
 
 
 @dataclass

@@ -7,6 +7,7 @@ from assay.frameworks.jax.rules import (
     image,
     indexing,
     linear,
+    losses,
     normalisation,
     recurrent,
     reduction,
@@ -20,8 +21,8 @@ from assay.frameworks.jax.rules import (
 from assay.frameworks.jax.rules.common import TABLE
 
 FAMILIES = (
-    *(arithmetic, attention, control, image, indexing, linear, normalisation, recurrent, reduction, shaping),
-    *(signal, spatial, text, training, types),
+    *(arithmetic, attention, control, image, indexing, linear, losses, normalisation, recurrent, reduction),
+    *(shaping, signal, spatial, text, training, types),
 )
 
 __all__ = ["FAMILIES", "TABLE"]

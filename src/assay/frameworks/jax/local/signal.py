@@ -11,7 +11,8 @@ def fourier_transform(
 ) -> jax.Array:
     """The discrete Fourier transform along an axis of numbers, real ([..., 1]) or complex ([..., 2])."""
     axis = axis % x.ndim
-    values = x[..., 0] if x.shape[-1] == 1 else lax.complex(x[..., 0], x[..., 1])
+    wide = x.astype(float)  # float64 where that is on: in float32 what should be zero is not
+    values = wide[..., 0] if x.shape[-1] == 1 else lax.complex(wide[..., 0], wide[..., 1])
     if inverse and one_sided:
         return jnp.fft.irfft(values, length, axis)[..., None].astype(x.dtype)
     y = jnp.fft.ifft(values, length, axis) if inverse else jnp.fft.fft(values, length, axis)

@@ -157,8 +157,8 @@ def window_padding(
     """The padding of each axis as a pair, and how much further the last window reaches where sizes are rounded up."""
     reach = [step * (size - 1) + 1 for step, size in zip(dilation, window, strict=True)]
     if isinstance(padding, str):
+        ceil_mode = ceil_mode and padding == "VALID"  # SAME rounds up already
         padding = lax.padtype_to_pads(sizes, reach, strides, padding)
-        ceil_mode = False  # which SAME rounds already, and VALID does not
     further = []
     for size, (before, after), wide, step in zip(sizes, padding, reach, strides, strict=True):
         left = size + before + after - wide

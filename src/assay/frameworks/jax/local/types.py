@@ -57,7 +57,8 @@ def quantized(
 ) -> jax.Array:
     """x / scale + zero point, rounded to the even neighbour and kept within the type."""
     kind = jnp.dtype(dtype) if zero_point is None else zero_point.dtype
-    y = x / along_axis(scale, x, axis, block)
+    # By all its copies: a quotient by one number XLA takes as a product, which may round to the other side.
+    y = x / lax.optimization_barrier(jnp.broadcast_to(along_axis(scale, x, axis, block), x.shape))
     zero = 0 if zero_point is None else along_axis(zero_point, x, axis, block)
     if jnp.issubdtype(kind, jnp.integer):
         ends = jnp.iinfo(kind)

@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from assay.frameworks.jax.rules.common import TABLE, is_string, number_of, numbers, options, sizes_known
 from assay.graph.calls import Call
-from assay.model import shape_of
+from assay.model import constant_of, shape_of
 from assay.write.body import Builder
 from assay.write.parts import Method
 
@@ -20,6 +20,11 @@ def _is_fixed(value: ir.Value) -> bool:
 def branch(call: Call, w: Builder) -> None:
     """`lax.cond` where both branches give the same shapes; else Python's, which needs the condition at once."""
     graphs = [call.attribute("then_branch"), call.attribute("else_branch")]
+    known = constant_of(call.x) if call.x.is_initializer() else None
+    if known is not None:
+        method = w.method(graphs[0 if known.all() else 1], "branch")
+        w.emit(call.outputs, method.call(*(w.array(value) for value in method.captured)))
+        return
     methods = [w.method(graph, name) for graph, name in zip(graphs, ("then_branch", "else_branch"), strict=True)]
     first, second = (method.call(*(w.array(value) for value in method.captured)) for method in methods)
     condition = w.array(call.x, 100)

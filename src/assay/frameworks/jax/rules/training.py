@@ -27,7 +27,7 @@ def dropout(call: Call, w: Builder) -> None:
             w.emit(mask, f"jnp.ones_like({w.array(call.x)}, bool)", light=True)
         return
     training = "True" if computed is None else w.array(computed)
-    key = w.layer("nnx.Rngs", [positional(0, "seed")], hint="random")
+    key = w.layer("rngs.dropout.fork", [], hint="random")
     text = f"dropped_out({w.array(call.x)}, {number_of(call, w, 1) or 0.5}, {training}, {key}())"
     w.emit([*call.outputs, *[None] * (2 - len(call.outputs))], text)
 
@@ -40,13 +40,14 @@ _DRAWS = {
 
 @TABLE.rule("RandomUniform", "RandomUniformLike", "RandomNormal", "RandomNormalLike")
 def random_numbers(call: Call, w: Builder) -> None:
-    seed, kind = call.attribute("seed", None), call.attribute("dtype", None)
+    call.attribute("seed")  # the stream of a model is one for all
+    kind = call.attribute("dtype", None)
     kind = kind or (call.x.dtype if call.inputs and call.x.dtype is not None else 1)
     uniform = call.kind.startswith("RandomUniform")
     low, high = ("low", "high") if uniform else ("mean", "scale")
     numbers = call.attribute(low, 0.0), call.attribute(high, 1.0)
     shape = f"{w.array(call.x, 100)}.shape" if call.inputs else str(tuple(call.attribute("shape")))
-    key = w.layer("nnx.Rngs", [positional(int(seed or 0), "seed")], hint="random")
+    key = w.layer("rngs.dropout.fork", [], hint="random")
     template = _DRAWS[call.kind.removesuffix("Like")]
     text = template.format(*numbers, key=f"{key}()", shape=shape, dtype=dtype_text(kind))
     w.emit(call.y, text, precedence=100 if uniform else 10)
