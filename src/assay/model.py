@@ -23,6 +23,8 @@ SCOPE = "assay.scope"  # on a node: JSON list of [path, call number] from the ou
 MODULES = "assay.modules"  # on the graph: JSON object path → {"class": name, "arguments": [names]}
 WORKLOAD = "assay.workload"  # on the graph: the built-in workload whose training and data the model has
 ROLE = "assay.role"  # on an initializer: "parameter", "statistic" or "constant"
+EXACT = "assay.exact"  # on a constant of one floating number: the number meant, where the graph's type cannot hold it
+NOTES = "assay.notes"  # on the graph: JSON list of what is not as in the source
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Model:
             found = {path: ModuleInfo(info["class"], tuple(info["arguments"])) for path, info in recorded.items()}
             self._modules.update(found or {"": ModuleInfo("Model")})
         return self._modules
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not as in the source, said when the model was brought."""
+        return tuple(json.loads(self.graph.metadata_props.get(NOTES, "[]")))
 
     def role(self, value: onnx_ir.Value) -> str:
         """`parameter` (trained), `statistic` (a running average) or `constant`."""
@@ -162,6 +169,12 @@ def constant_of(value: onnx_ir.Value | None) -> np.ndarray | None:
     if producer is not None and producer.op_type == "Constant":
         return next(iter(producer.attributes.values())).as_tensor().numpy()
     return None
+
+
+def exact_of(value: onnx_ir.Value) -> float | None:
+    """The one number that a constant stands for, in full precision, if the source's is known."""
+    text = value.metadata_props.get(EXACT)
+    return None if text is None else float(text)
 
 
 def scope_of(node: onnx_ir.Node) -> tuple[tuple[str, int], ...]:

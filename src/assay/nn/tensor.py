@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from assay.errors import ModelError, ShapeError
-from assay.model import MODULES, ROLE, SCOPE
+from assay.model import EXACT, MODULES, ROLE, SCOPE
 
 OPSET = 24
 Dim = int | str  # a known size, or the name of a symbolic one
@@ -169,6 +169,13 @@ class Tracer:
         """A constant the graph needs (a shape, a scale): an unnamed initializer."""
         return self.initializer(self.name("constant"), np.asarray(array), "constant")
 
+    def number(self, number: float, dtype: str) -> Tensor:
+        """One number as a constant, with all its digits for proofs in a wider type than the model's."""
+        result = self.constant(np.array(number, dtype=dtype))
+        if np.issubdtype(np.dtype(dtype), np.floating) and float(np.dtype(dtype).type(number)) != number:
+            result.value.metadata_props[EXACT] = repr(float(number))
+        return result
+
     def finish(self) -> None:
         self.graph.metadata_props[MODULES] = json.dumps(self.modules)
 
@@ -212,7 +219,7 @@ def binary(op_type: str, left: Operand, right: Operand) -> Tensor:
     """An element-wise operation; a Python number takes the other operand's type."""
     dtype = next(item.dtype for item in (left, right) if isinstance(item, Tensor))
     first, second = (
-        item if isinstance(item, Tensor) else tracer().constant(np.array(item, dtype=dtype)) for item in (left, right)
+        item if isinstance(item, Tensor) else tracer().number(item, dtype) for item in (left, right)
     )
     if first.dtype != second.dtype:
         raise ShapeError(f"{tracer().where}: {op_type} of {first.dtype} and {second.dtype}; cast one of them first")

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_conv_transpose import ConvTranspose as _ReferenceConvTranspose
 
-from assay.model import Model, intended
+from assay.model import Model, exact_of, intended
 
 _DOUBLE = int(ir.DataType.DOUBLE)
 _IN_INPUT_TYPE = ("LayerNormalization", "RMSNormalization")  # the reference knows no other stash type, and needs none
@@ -104,7 +104,9 @@ def in_float64(model: Model) -> ir.Model:
         if value.dtype == ir.DataType.FLOAT:
             value.type = ir.TensorType(ir.DataType.DOUBLE)
         if value.const_value is not None and value.const_value.dtype == ir.DataType.FLOAT:
-            value.const_value = ir.tensor(value.const_value.numpy().astype(np.float64), name=value.name)
+            exact = exact_of(value)
+            array = value.const_value.numpy().astype(np.float64)
+            value.const_value = ir.tensor(array if exact is None else np.full_like(array, exact), name=value.name)
     for node in graph:
         schema = onnx.defs.get_schema(node.op_type, graph.opset_imports[""], node.domain)
         if "stash_type" in schema.attributes and node.op_type not in _IN_INPUT_TYPE:

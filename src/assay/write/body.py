@@ -21,7 +21,7 @@ from assay.graph.calls import Call, calls_of, captured_by
 from assay.graph.layout import order_of
 from assay.graph.modules import Frame
 from assay.graph.names import identifier, singular, unique
-from assay.model import Model, ModuleInfo, intended
+from assay.model import Model, ModuleInfo, exact_of, intended
 from assay.write.flow import nest
 from assay.write.parts import (
     HEAVY,
@@ -410,7 +410,7 @@ class Builder:
         role = self.model.role(value)
         array = value.const_value.numpy()
         if role == "constant" and array.size == 1:
-            return self.literal(_as_meant(array), "constant")
+            return self.literal(_as_meant(value, array), "constant")
         return self._constant_array(value)
 
     def _constant_array(self, value: ir.Value, stored: bool = True) -> str:
@@ -446,8 +446,10 @@ def is_constant(value: ir.Value) -> bool:
     return value.is_initializer() and not value.is_graph_input()
 
 
-def _as_meant(array: np.ndarray) -> Any:
+def _as_meant(value: ir.Value, array: np.ndarray) -> Any:
     """The one number of an array as a Python number; a float32 as the decimal that somebody meant."""
+    if (exact := exact_of(value)) is not None:
+        return exact
     number = array.reshape(()).item()
     return intended(number) if array.dtype == np.float32 and math.isfinite(number) else number
 
