@@ -9,34 +9,51 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from assay.bring.native import bring_object
 from assay.errors import AssayError, ModelError, NotFoundError, unknown
+from assay.frameworks import bringing
 from assay.model import Model
 
 
-def load_callable(reference: str) -> Model:
-    """Runs the code that a reference names and returns the model that it gives."""
+def load_callable(reference: str, inputs: Any = None) -> Model:
+    """Runs the code that a reference names and returns the model that it gives, or that a framework's module given is."""
     where, _, name = reference.rpartition(":")
     module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
     found: Any = getattr(module, name, None)
     if found is None:
         raise unknown(f"attribute of {where}", name, [item for item in vars(module) if not item.startswith("_")])
+    if (model := _as_model(found, inputs, name)) is not None:
+        return model
+    if not callable(found):
+        raise ModelError(f"{reference} is a {type(found).__name__}: expected a model, or a function that returns one")
+    given = _called(found, reference)
+    if (model := _as_model(given, inputs, name)) is not None:
+        return model
+    raise ModelError(
+        f"{reference} returned a {type(given).__name__}: expected a PyTorch module, (module, inputs), or a Model; "
+        "nn.build(module, inputs) makes one from a module of assay.nn"
+    )
+
+
+def _as_model(found: Any, inputs: Any, name: str) -> Model | None:
+    """A model as it is, or a framework's module (alone, or with an example of its inputs) brought."""
     if isinstance(found, Model):
         return found
-    if not callable(found):
-        raise ModelError(f"{reference} is a {type(found).__name__}: expected a Model, or a function that returns one")
+    if isinstance(found, tuple) and len(found) == 2 and bringing(found[0]) is not None:
+        found, example = found
+        inputs = example if inputs is None else inputs
+    return bring_object(found, inputs, name)
+
+
+def _called(function: Any, reference: str) -> Any:
     try:
-        model = found()
+        return function()
     except AssayError:
         raise
     except TypeError as error:
         raise ModelError(f"{reference} could not be called without arguments: {error}") from error
     except Exception as error:  # the user's own code may raise anything
         raise ModelError(f"{reference} raised {type(error).__name__}: {error}") from error
-    if not isinstance(model, Model):
-        raise ModelError(
-            f"{reference} returned a {type(model).__name__}: expected a Model; nn.build(module, inputs) makes one from a module"
-        )
-    return model
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -8,9 +8,21 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, entry_points, version
 
 from assay.errors import FrameworkMissing, unknown
-from assay.frameworks.base import Contestant, Framework, Target
+from assay.frameworks.base import Contestant, Framework, InputSpec, Target
 
-__all__ = ["Contestant", "Framework", "Target", "find", "frameworks", "installed_versions", "require", "target"]
+__all__ = [
+    "Contestant",
+    "Framework",
+    "InputSpec",
+    "Target",
+    "bringing",
+    "find",
+    "frameworks",
+    "installed_versions",
+    "reading",
+    "require",
+    "target",
+]
 
 _BUILT_IN = ("pytorch", "tensorflow", "keras", "jax")
 
@@ -45,6 +57,17 @@ def target(name: str) -> Target:
         if candidate.backend == backend:
             return candidate
     raise unknown("framework", name, [candidate.name for candidate in framework.targets])
+
+
+def bringing(found: object) -> Framework | None:
+    """The framework that an object is a model of, told by the names of its classes; nothing is imported."""
+    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(found).__mro__}
+    return next((framework for framework in frameworks().values() if names & set(framework.brings)), None)
+
+
+def reading(name: str) -> Framework | None:
+    """The framework that reads files with this ending."""
+    return next((item for item in frameworks().values() if item.files and name.endswith(item.files)), None)
 
 
 def require(chosen: Target) -> None:

@@ -6,6 +6,7 @@ A framework folder holds the same files as every other:
     write.py      TABLE: the lowering table; rows, rules and layers for `model.py`
     train.py      write_training(...): the source of `train.py`
     run.py        Session: the written package alive in this process (the only file that imports the framework)
+    bring.py      bring(object, inputs, name) and load_file(path, name): this framework's own models as a `Model`
     gaps.toml     what does not work or is less precise, each with its reason and link
 """
 
@@ -71,6 +72,14 @@ class Target:
 
 
 @dataclass(frozen=True)
+class InputSpec:
+    """An input of a model that is to be brought: a shape and a type, no numbers."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
 class Framework:
     """The facts about a framework that need no import of it."""
 
@@ -81,6 +90,8 @@ class Framework:
     targets: tuple[Target, ...]
     channels_last: bool  # layout that its written code uses
     environment: Mapping[str, str] = field(default_factory=dict)  # set before it is imported, in every worker
+    brings: tuple[str, ...] = ()  # classes of which an instance is a model that `bring.py` brings: "torch.nn.Module"
+    files: tuple[str, ...] = ()  # endings of the files that `bring.py` reads
 
 
 @dataclass(frozen=True)

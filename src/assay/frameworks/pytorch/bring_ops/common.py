@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
-from assay.nn.tensor import Dim, Shape, Tensor, Tracer
+from assay.nn.tensor import OPSET, Dim, Shape, Tensor, Tracer
 
 Result = Tensor | tuple[Tensor | None, ...]
 Translate = Callable[["Call"], Result]
@@ -48,6 +49,32 @@ def find(name: str) -> Translate | None:
     return None
 
 
+class Graph(Tracer):
+    """The graph being built, and what is to be said about it."""
+
+    notes: list[str]
+    stacked: dict[int, list[Tensor]]
+
+    @classmethod
+    def empty(cls, name: str) -> Graph:
+        found = cls(ir.Graph([], [], nodes=[], name=name, opset_imports={"": OPSET}))
+        found.notes, found.stacked = [], {}
+        return found
+
+    def note(self, text: str) -> None:
+        """Says what is not as in the source; once."""
+        where = self.where
+        full = text if where == "the model" else f"{where}: {text}"
+        if full not in self.notes:
+            self.notes.append(full)
+
+    def mark(self, value: Tensor, key: str, text: str) -> None:
+        """Records a fact about the node that makes a value."""
+        node = value.value.producer()
+        if node is not None:
+            node.metadata_props[key] = text
+
+
 @dataclass
 class Weight:
     """A parameter, buffer or constant of the source. It enters the graph in the form of the first call that uses it."""
@@ -77,7 +104,7 @@ class Call:
 
     target: str
     arguments: Mapping[str, Any]
-    tracer: Tracer
+    tracer: Graph
     shapes: tuple[Shape, ...]
     dtypes: tuple[str, ...]
     sizes: Mapping[str, tuple[Tensor, int]]  # symbolic size → the graph input and axis that it can be read from
@@ -224,8 +251,6 @@ class Call:
 
 def onnx_type(dtype: str) -> int:
     """ONNX's number for a NumPy type."""
-    import onnx_ir as ir
-
     return int(ir.DataType.from_numpy(np.dtype(dtype)))
 
 

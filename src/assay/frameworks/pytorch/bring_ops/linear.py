@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from assay.frameworks.pytorch.bring_ops.common import Call, Result, Untranslatable, aten, known, repeated
 from assay.nn.tensor import Tensor
 
@@ -86,7 +88,7 @@ def transposed_convolution(c: Call) -> Result:
     )
 
 
-def _over_batch(c: Call, op_type: str, x: Tensor, weight: Tensor, **attributes: object) -> Tensor:
+def _over_batch(c: Call, op_type: str, x: Tensor, weight: Tensor, **attributes: Any) -> Tensor:
     """A convolution; one image without a batch axis gets one for the time being."""
     inputs = [weight, bias] if (bias := c.optional("bias")) is not None else [weight]
     if x.rank == weight.rank:

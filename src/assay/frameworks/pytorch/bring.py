@@ -1,0 +1,355 @@
+"""PyTorch modules and `.pt2` files as models, by `torch.export` without decompositions.
+
+What training needs is still in such a graph: batch normalisation with its arguments, dropout, whole layers, and for every
+call the modules around it. (`torch.onnx.export` is made for inference: it loses them.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from torch.export import Dim, ExportedProgram
+from torch.utils import _pytree as pytree
+
+from assay.errors import ModelError
+from assay.frameworks.base import InputSpec
+from assay.frameworks.pytorch.bring_graph import Source, Translation, forward_arguments, innermost
+from assay.frameworks.pytorch.bring_ops.common import Graph, NeedsStaticBatch, Weight
+from assay.model import NOTES, Model
+
+_STATISTICS = ("running_mean", "running_var")
+
+
+def bring(found: Any, inputs: Any, name: str) -> Model:
+    """The model of a module, called with an example of its inputs, or of an exported program.
+
+    `inputs`: a tensor or array, a tuple of them, a dict by argument name, or `InputSpec`s. The size of the first axis
+    (the batch) stays open where the module allows it; what is lost is said in `Model.notes`.
+    """
+    if isinstance(found, ExportedProgram):
+        return _model(found, None, name, [])
+    if inputs is None:
+        arguments = ", ".join(forward_arguments(found)) or "its inputs"
+        raise ModelError(
+            f"{type(found).__name__} is a PyTorch module: give an example of {arguments}, as --input 1x3x224x224 "
+            "(--input 1x128:int64 for integers; once for each input), as inputs= of assay.load, "
+            "or let the callable return (module, inputs)"
+        )
+    args, kwargs = _example(inputs)
+    with _in_evaluation(found), _quietly():
+        return _dynamic(found, args, kwargs, name)
+
+
+def load_file(path: Path, name: str) -> Model:
+    """The model in a `.pt2` file; files that hold pickled objects are refused, for a pickle can run code."""
+    _refuse_pickles(path)
+    try:
+        with _quietly():
+            program = torch.export.load(str(path))
+    except Exception as error:  # torch's reader has errors of many kinds
+        raise ModelError(f"{path} is not an exported program that torch can read: {_first_line(error)}") from error
+    return bring(program, None, name)
+
+
+def _refuse_pickles(path: Path) -> None:
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            configurations = [item for item in archive.namelist() if item.endswith("_config.json")]
+            read = [json.loads(archive.read(item)) for item in configurations]
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path} is not an exported program (.pt2) that can be read: {_first_line(error)}") from error
+    for content in read:
+        for key, entry in content.get("config", {}).items():
+            if entry.get("use_pickle"):
+                raise ModelError(f"{path} holds {key!r} as a pickle, which could run code: nothing of it is read")
+
+
+# Exporting ------------------------------------------------------------------------------------------------------------
+
+
+def _dynamic(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Model:
+    """The model with an open batch size; where that fails, with the example's."""
+    try:
+        larger_args, larger_kwargs = _enlarged(args), _enlarged(kwargs)
+        program = _export(module, larger_args, larger_kwargs, _open_batch(larger_args, larger_kwargs))
+        if _fixed_inputs(program):
+            raise NeedsStaticBatch
+        return _model(program, module, name, [])
+    except (NeedsStaticBatch, _NotExported) as error:
+        reason = "" if isinstance(error, NeedsStaticBatch) else f" ({_first_line(error)})"
+        size = _batch_of((args, kwargs))
+        note = f"the size of the batch is fixed at {size}, the example's: the module does not leave it open{reason}"
+    try:
+        return _model(_export(module, args, kwargs, None), module, name, [note])
+    except _NotExported as error:
+        raise ModelError(str(error)) from error.__cause__
+
+
+class _NotExported(Exception):
+    """torch.export refused; the message says where and why."""
+
+
+def _export(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], shapes: Any) -> ExportedProgram:
+    try:
+        return torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
+    except Exception as error:  # the module's own code runs in there, and may raise anything
+        raise _NotExported(_explained(module, error)) from error
+
+
+def _explained(module: torch.nn.Module, error: Exception) -> str:
+    """What to say of an error while the module was followed: file and line of the user's code, and what to change."""
+    frames = [(frame.filename, str(frame.lineno)) for frame in traceback.extract_tb(error.__traceback__)]
+    own = [place for place in frames if "/torch/" not in place[0] and "/assay/frameworks/" not in place[0]]
+    own = [place for place in own if not place[0].endswith(("contextlib.py", "/inspect.py"))]
+    where = innermost(own) if own else f"{type(module).__name__}.forward"
+    if "DataDependent" in type(error).__name__ or "data-dependent" in str(error):
+        return (
+            f"{where}: which way the code goes here depends on the numbers in a tensor, so no one graph holds the model; "
+            "choose with torch.where, or take the decision out of forward"
+        )
+    return f"{where}: {type(error).__name__}: {_first_line(error)}"
+
+
+def _open_batch(args: Any, kwargs: Any) -> Any:
+    """Every input whose first axis is as long as the first input's has an open first axis."""
+    size = _batch_of((args, kwargs))
+
+    def shape(value: Any) -> Any:
+        return {0: Dim.AUTO} if torch.is_tensor(value) and value.dim() and value.shape[0] == size else None
+
+    listed = [pytree.tree_map(shape, item) for item in args]
+    return (*listed, *(pytree.tree_map(shape, item) for item in kwargs.values()))
+
+
+def _enlarged(values: Any) -> Any:
+    """An example of one becomes an example of two: torch takes a size of one for a fixed size."""
+
+    def twice(value: Any) -> Any:
+        if torch.is_tensor(value) and value.dim() and value.shape[0] == 1:
+            return torch.cat([value, value])
+        return value
+
+    return pytree.tree_map(twice, values)
+
+
+def _batch_of(values: Any) -> int:
+    tensors = [item for item in pytree.tree_leaves(values) if torch.is_tensor(item) and item.dim()]
+    return int(tensors[0].shape[0]) if tensors else 1
+
+
+def _fixed_inputs(program: ExportedProgram) -> bool:
+    """Whether torch has fixed the size of the batch after all."""
+    wanted = set(program.graph_signature.user_inputs)
+    shapes = [
+        node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder" and node.name in wanted
+    ]
+    return all(isinstance(shape[0], int) for shape in shapes if len(shape))
+
+
+@contextlib.contextmanager
+def _in_evaluation(module: torch.nn.Module) -> Iterator[None]:
+    """The module in evaluation mode; afterwards each part of it is as it was."""
+    modes = {part: part.training for part in module.modules()}
+    fast = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)  # one operator of its own, that nothing could be made of
+        module.eval()
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for part, training in modes.items():
+            part.training = training
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """What torch logs and prints while it follows a module is no business of the user's."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stderr(io.StringIO()),
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+# Inputs ---------------------------------------------------------------------------------------------------------------
+
+
+def _example(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments from whatever form an example has."""
+    if isinstance(inputs, Mapping):
+        return (), {str(name): _tensors(value) for name, value in inputs.items()}
+    if isinstance(inputs, (tuple, list)):
+        return tuple(_tensors(value) for value in inputs), {}
+    return (_tensors(inputs),), {}
+
+
+def _tensors(value: Any) -> Any:
+    if isinstance(value, InputSpec):
+        kind = getattr(torch, value.dtype, None)
+        if not isinstance(kind, torch.dtype):
+            raise ModelError(f"{value.dtype!r} is no type that torch knows: float32, int64, bool …")
+        return torch.randn(value.shape, dtype=kind) if kind.is_floating_point else torch.zeros(value.shape, dtype=kind)
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value)
+    return value
+
+
+# From a program to a model --------------------------------------------------------------------------------------------
+
+
+def _model(program: ExportedProgram, module: torch.nn.Module | None, name: str, notes: Sequence[str]) -> Model:
+    graph = Graph.empty(name)
+    graph.notes.extend(notes)
+    weights = _weights(program, module, graph)
+    source = Source(
+        list(program.graph.nodes),
+        weights,
+        [item for item in program.graph_signature.user_inputs if isinstance(item, str)],
+        _outputs(program),
+        _classes(program, module),
+        _symbols(program),
+    )
+    Translation(source, graph).run()
+    _say_what_is_lost(program, module, graph)
+    if graph.notes:
+        graph.graph.metadata_props[NOTES] = json.dumps(graph.notes)
+    return Model(name, ir.Model(graph.graph, ir_version=11, producer_name="assay"))
+
+
+def _weights(program: ExportedProgram, module: torch.nn.Module | None, graph: Graph) -> dict[str, Weight]:
+    """Parameters, buffers and constants by placeholder, under the names that the module's state_dict has for them."""
+    signature = program.graph_signature
+    named = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    found = {}
+    for node in program.graph.nodes:
+        if node.op != "placeholder" or node.name not in named:
+            continue
+        path = named[node.name]
+        tensor = program.state_dict[path] if path in program.state_dict else program.constants[path]
+        role = "parameter" if node.name in signature.inputs_to_parameters else "constant"
+        if path.rpartition(".")[2] in _STATISTICS and tensor.is_floating_point():
+            role = "statistic"
+        if tensor.dtype == torch.bfloat16 or tensor.is_complex():
+            raise ModelError(f"{path} is of type {tensor.dtype}: bring the model in float32 (module.float())")
+        array = tensor.detach().cpu().resolve_conj().resolve_neg().numpy()
+        found[node.name] = Weight(path, array, role, len(node.users))
+    return found
+
+
+def _outputs(program: ExportedProgram) -> list[tuple[str, Any]]:
+    """The tensors that the model gives, flat, with the names that dicts and dataclasses give them."""
+    node = next(item for item in program.graph.nodes if item.op == "output")
+    nodes = list(node.args[0])
+    places = pytree.tree_unflatten(list(range(len(nodes))), program.call_spec.out_spec)
+    names = dict(_named("", places))
+    return [(names.get(place, ""), item) for place, item in enumerate(nodes) if isinstance(item, torch.fx.Node)]
+
+
+def _named(name: str, value: Any) -> Iterator[tuple[int, str]]:
+    """Place → name, from a structure of places."""
+    if isinstance(value, Mapping):
+        parts: Any = value.items()
+    elif is_dataclass(value):
+        parts = vars(value).items()
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        parts = zip(value._fields, value, strict=True)
+    elif isinstance(value, (tuple, list)):
+        parts = [(str(place) if name else "", item) for place, item in enumerate(value)]
+    else:
+        if isinstance(value, int):
+            yield value, name
+        return
+    for key, item in parts:
+        yield from _named("_".join(part for part in (name, str(key)) if part), item)
+
+
+def _classes(program: ExportedProgram, module: torch.nn.Module | None) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Module path → what its class is called, and the arguments of its forward method."""
+    if module is None:
+        found: dict[str, tuple[str, tuple[str, ...]]] = {}
+        for node in program.graph.nodes:
+            for path, kind in (node.meta.get("nn_module_stack") or {}).values():
+                found[path.partition("@")[0]] = (str(kind).rpartition(".")[2], ())
+        return found
+    return {path: (_class_name(part), forward_arguments(part)) for path, part in module.named_modules()}
+
+
+def _class_name(module: torch.nn.Module) -> str:
+    """The class; one that is nothing but a chain of its parts is a Sequential, whatever it is called."""
+    chain = type(module).forward is torch.nn.Sequential.forward
+    if isinstance(module, (torch.nn.LSTM, torch.nn.GRU)) and module.num_layers > 1:
+        return f"Stacked{type(module).__name__}"
+    return "Sequential" if chain else type(module).__name__
+
+
+def _symbols(program: ExportedProgram) -> dict[str, str]:
+    """torch's names of open sizes → ours. The first axis of the inputs is the batch."""
+    found: dict[str, str] = {}
+    wanted = set(program.graph_signature.user_inputs)
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name in wanted and hasattr(node.meta["val"], "shape"):
+            for axis, size in enumerate(node.meta["val"].shape):
+                if not isinstance(size, int):
+                    found.setdefault(str(size), "batch" if axis == 0 else f"{node.name}_{axis}")
+    return found
+
+
+def _say_what_is_lost(program: ExportedProgram, module: torch.nn.Module | None, graph: Graph) -> None:
+    """Notes what the module has and a graph of its evaluation does not show."""
+    if module is None:
+        return
+    names: dict[int, list[str]] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    for shared in names.values():
+        if len(shared) > 1:
+            graph.notes.append(f"{' and '.join(shared)} are one parameter")
+    used = {
+        node.meta["nn_module_stack"] and list(node.meta["nn_module_stack"].values())[-1][0].partition("@")[0]
+        for node in program.graph.nodes
+        if node.meta.get("nn_module_stack")
+    }
+    for path, part in module.named_modules():
+        if isinstance(part, torch.nn.MultiheadAttention) and part.dropout and path in used:
+            graph.notes.append(
+                f"{path}: dropout of {part.dropout} on the weights of attention is not written for training"
+            )
+        silent = not any(True for _ in part.children()) and path not in used and not isinstance(part, torch.nn.Identity)
+        if silent and not isinstance(part, (torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.Sequential)):
+            held = any(name.startswith(f"{path}.") for shared in names.values() for name in shared)
+            owner = path.rpartition(".")[0]
+            if not held or owner not in used:
+                graph.notes.append(f"{path} ({type(part).__name__}) does nothing in evaluation and is not brought")
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+__all__ = ["bring", "load_file"]
