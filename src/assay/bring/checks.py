@@ -173,7 +173,7 @@ def _make_sizes_printable(value: ir.Value, sizes: dict[str, str]) -> None:
     for dim in value.shape:
         name = dim if isinstance(dim, int) else dim.value
         if isinstance(name, str) and name not in sizes:
-            plain = re.sub(r"[^\w+*/(). -]+", "_", name)
+            plain = re.sub(r"[^\w+*/(). -]+", "_", name)[:40]
             sizes[name] = plain if plain not in sizes.values() else f"{plain}_{len(sizes)}"
         found.append(sizes[name] if isinstance(name, str) else name)
     value.shape = ir.Shape(found)

@@ -7,13 +7,14 @@ import keyword
 import re
 from collections.abc import Iterable
 
+_LONGEST = 64
 _TAKEN = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "self"}
 
 
 def identifier(name: str, fallback: str = "value") -> str:
     """A valid, lower-case-first Python identifier that reads like `name`; never a keyword or builtin."""
     text = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
-    text = re.sub(r"__+", "_", text)
+    text = re.sub(r"__+", "_", text)[:_LONGEST].strip("_")
     if not text:
         text = fallback
     if text[0].isdigit():
