@@ -129,6 +129,8 @@ def _inline(model: Model, node: ir.Node, function: ir.Function) -> None:
         renewed = _copy(inner, values, attributes, stem, node)
         graph.insert_before(node, renewed)
     for old, formal in zip(node.outputs, function.outputs, strict=False):
+        if not old.name:  # left out
+            continue
         replacement = values[formal]
         assert replacement is not None
         if replacement.producer() is None or replacement.is_graph_output():  # a body that passes an input on
