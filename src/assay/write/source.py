@@ -6,6 +6,7 @@ import ast
 import math
 import re
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -180,7 +181,7 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
     parameters = [*written.parameters]
     lines: list[tuple[str, tuple[str, ...]]] = [(text, ()) for text in style.before_class(model, written.name)]
     lines.append((style.class_line(written.name, is_root), ()))
-    lines.append((f'    """{_describe(model, written, renderer, is_root)}"""', ()))
+    lines.extend((text, ()) for text in _docstring(_describe(model, written, renderer, is_root), style.line_length))
     lines.append(("", ()))
     if body.attributes or parameters or style.init_line([]) != "def __init__(self) -> None:":
         lines.append((f"    {style.init_line(parameters)}", ()))
@@ -197,12 +198,14 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
             lines.append((f"    {text}" if text else "", ()))
         lines.append(("", ()))
     needs_training = body.needs_training or (is_root and style.root_takes_training)
-    lines.append((f"    {style.forward_line(written.arguments, len(body.outputs), needs_training)}", ()))
+    signature = style.forward_line(written.arguments, len(body.outputs), needs_training)
+    lines.extend((text, ()) for text in _signature(signature, style.line_length))
     for number, line in enumerate(written.lines):
         others = [other[number] for other in written.other_lines]
         lines.extend(_forward_line(style, renderer, line, others))
     for method in written.methods:
-        lines.extend([("", ()), (f"    {style.method_line(method.name, method.arguments, method.returns)}", ())])
+        signature = style.method_line(method.name, method.arguments, method.returns)
+        lines.extend([("", ()), *((text, ()) for text in _signature(signature, style.line_length))])
         for line in method.lines:
             lines.extend(_forward_line(style, renderer, line, []))
     return lines
@@ -247,6 +250,37 @@ def _call_tree(text: str) -> Tree:
     return Nested(text[: opening + 1], tuple(elements), ")")
 
 
+def _signature(text: str, width: int) -> list[str]:
+    """The first line of a method; its arguments on lines of their own where it is too long."""
+    *decorators, definition = text.split("\n    ")
+    opening, _, rest = definition.partition("(")
+    arguments, closing, result = rest.rpartition(")")
+    if " -> " in rest:  # the result may have brackets of its own
+        arguments, closing, result = rest.rpartition(") -> ")
+    tree = Nested(f"{opening}(", tuple(_split(arguments)), f"{closing}{result}")
+    return [*(f"    {line}" for line in decorators), *broken("", tree, "", 4, width)]
+
+
+def _split(arguments: str) -> list[str]:
+    """Arguments separated by commas outside brackets."""
+    found, depth, start = [], 0, 0
+    for place, sign in enumerate(arguments):
+        depth += (sign in "([{") - (sign in ")]}")
+        if sign == "," and depth == 0:
+            found.append(arguments[start:place].strip())
+            start = place + 1
+    return [*found, arguments[start:].strip()] if arguments.strip() else []
+
+
+def _docstring(text: str, width: int) -> list[str]:
+    """A class's docstring, on several lines where it is too long for one."""
+    whole = f'    """{text}"""'
+    if len(whole) <= width:
+        return [whole]
+    first, *rest = textwrap.wrap(text, width - 7, break_long_words=False)
+    return [f'    """{first}', *(f"    {line}" for line in rest), '    """']
+
+
 def _describe(model: Model, written: WrittenClass, renderer: _Renderer, is_root: bool) -> str:
     """The docstring: what goes in and what comes out, with shapes."""
     from assay.write.parts import shape_of_value
@@ -278,15 +312,19 @@ _HOST_IMPORTS = {
 
 
 def local_source(definitions: Mapping[str, str], text: str) -> str:
-    """The local definitions that `text` uses, with those that they use in turn."""
+    """The local definitions that `text` uses, with those that they use in turn; constants first."""
     wanted: set[str] = set()
     waiting = [text]
     while waiting:
-        words = set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", waiting.pop()))
-        for name in words & definitions.keys() - wanted:
+        used = {node.id for node in ast.walk(ast.parse(waiting.pop())) if isinstance(node, ast.Name)}
+        for name in used & definitions.keys() - wanted:
             wanted.add(name)
             waiting.append(definitions[name])
-    return "\n\n\n".join(code for name, code in definitions.items() if name in wanted)
+    chosen = [code for name, code in definitions.items() if name in wanted]
+    constants = [code for code in chosen if not code.startswith(("def ", "class ", "@"))]
+    return "\n\n\n".join(
+        [*(["\n".join(constants)] if constants else []), *(code for code in chosen if code not in constants)]
+    )
 
 
 def definitions_of(style: Style) -> dict[str, str]:
