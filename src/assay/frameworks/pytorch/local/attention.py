@@ -45,7 +45,13 @@ def attend_to_keys(
 
 
 def bias_of_scores(
-    scores: Tensor, mask: Tensor | None, lengths: Tensor | None, offset: Tensor | int, causal: bool, left: int, right: int
+    scores: Tensor,
+    mask: Tensor | None,
+    lengths: Tensor | None,
+    offset: Tensor | int,
+    causal: bool,
+    left: int,
+    right: int,
 ) -> Tensor:
     """What is added to the scores: the mask, and -inf where a query must not look."""
     count = scores.shape[-1]

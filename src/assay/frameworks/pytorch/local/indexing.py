@@ -87,7 +87,12 @@ def unique_of(x: Tensor, axis: int | None = None, ordered: bool = True) -> tuple
 
 
 def suppress_overlapping(
-    boxes: Tensor, scores: Tensor, limit: int = 0, overlap: float = 0.0, lowest: float | None = None, centred: bool = False
+    boxes: Tensor,
+    scores: Tensor,
+    limit: int = 0,
+    overlap: float = 0.0,
+    lowest: float | None = None,
+    centred: bool = False,
 ) -> Tensor:
     """Rows (batch, class, box) of the best boxes of which no two of a class overlap by more than a share of their union."""
     if centred:
@@ -97,7 +102,7 @@ def suppress_overlapping(
     shared = torch.minimum(high.unsqueeze(2), high.unsqueeze(1)) - torch.maximum(low.unsqueeze(2), low.unsqueeze(1))
     common, area = shared.clamp(min=0).prod(-1), (high - low).prod(-1)
     shares = common / (area.unsqueeze(2) + area.unsqueeze(1) - common)
-    chosen = []
+    chosen: list[list[int]] = []
     for batch, sample in enumerate(scores):
         for kind, row in enumerate(sample):
             kept: list[int] = []

@@ -29,7 +29,8 @@ def fourier_transform_of_frames(
     signal: Tensor, step: int, window: Tensor | None = None, length: int | None = None, onesided: bool = True
 ) -> Tensor:
     """Spectra of frames of a signal (batch, length, 1 or 2), each multiplied by a window."""
-    length = length or len(window)
+    if length is None:
+        length = step if window is None else len(window)
     frames = signal.unfold(1, length, step).transpose(-1, -2)  # (batch, frame, place, 1 or 2)
     if window is not None:
         frames = frames * window.unsqueeze(-1)

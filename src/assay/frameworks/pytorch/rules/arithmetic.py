@@ -172,11 +172,18 @@ def clip(call: Call, w: Builder) -> None:
         # Both bounds must be of one sort: numbers, or tensors.
         mixed = low is not None or high is not None
         parts = [
-            None if value is None and limit is None else number(call, w, slot) if value is None or mixed else w.array(value)
+            None
+            if value is None and limit is None
+            else number(call, w, slot)
+            if value is None or mixed
+            else w.array(value)
             for slot, (value, limit) in enumerate(zip(computed, (low, high), strict=True), 1)
         ]
     else:
-        parts = [None if limit is None else w.literal(_as_number(limit), name) for limit, name in ((low, "low"), (high, "high"))]
+        parts = [
+            None if limit is None else w.literal(_as_number(limit), name)
+            for limit, name in ((low, "low"), (high, "high"))
+        ]
     if parts == [None, None]:
         return w.emit(call.y, x, light=True)
     if low is not None and high is not None and not is_integer(call.x) and (float(low), float(high)) == (0.0, 6.0):
@@ -234,7 +241,9 @@ def selu(call: Call, w: Builder) -> None:
 def sloped(call: Call, w: Builder) -> None:
     leaky = call.kind == "LeakyRelu"
     alpha = call.attribute("alpha", 0.01 if leaky else 1.0)
-    name, module = {"LeakyRelu": ("leaky_relu", "LeakyReLU"), "Elu": ("elu", "ELU"), "Celu": ("celu", "CELU")}[call.kind]
+    name, module = {"LeakyRelu": ("leaky_relu", "LeakyReLU"), "Elu": ("elu", "ELU"), "Celu": ("celu", "CELU")}[
+        call.kind
+    ]
     slope = w.literal(alpha, "slope" if leaky else "alpha")
     w.emit(call.y, f"F.{name}({w.use(call.x)}, {slope})", light=True, module=f"nn.{module}({slope})")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from assay.frameworks.pytorch.patterns import packed_heads
-from assay.frameworks.pytorch.rules.common import TABLE, TYPES, arguments_of, rank_of, targets
+from assay.frameworks.pytorch.rules.common import TABLE, TYPES, arguments_of, emit_wanted, rank_of, targets
 from assay.graph.calls import Call
 from assay.write.body import Builder
 from assay.write.parts import Value
@@ -24,15 +24,11 @@ def attention(call: Call, w: Builder) -> None:
         part = w.temporary("x" if given is None else given.meta.get("assay.hint", "x"))
         w.emit(part, f"{w.array(given)}.unflatten(-1, ({w.literal(count, 'heads')}, -1)).transpose(1, 2)")
         split.append(part)
-    mixed = w.temporary("mixed") if joined else call.y
-    if text := _native(call, w, split):
-        w.emit(mixed, text)
+    mixed: Value = w.temporary("mixed") if joined else call.y
+    if native := _native(call, w, split):
+        w.emit(mixed, native)
     else:
-        outputs = [mixed, *targets(call)[1:]]
-        while outputs[-1] is None:
-            outputs.pop()
-        part = "" if len(outputs) == 4 else "[0]" if len(outputs) == 1 else f"[:{len(outputs)}]"
-        w.emit(outputs if len(outputs) > 1 else mixed, f"{_local(call, w, split)}{part}")
+        emit_wanted(w, [mixed, *targets(call)[1:]], _local(call, w, split), 4)
     if joined:
         w.emit(call.y, f"{w.use(mixed)}.transpose(1, 2).flatten(2)", light=True)
 

@@ -115,15 +115,12 @@ def targets(call: Call) -> list[Value | None]:
     ]
 
 
-def emit_first(call: Call, w: Builder, function: str) -> None:
-    """Assigns the outputs of a function that gives as many as the operator can have; those that are left out are `_`.
-
-    `function` gives a tuple, of which trailing elements may go unused.
-    """
-    outputs = targets(call)
-    while outputs and outputs[-1] is None:
-        outputs.pop()
-    if len(outputs) == 1:
-        w.emit(outputs, f"{function}[0]", light=True)
+def emit_wanted(w: Builder, outputs: Sequence[Value | None], text: str, total: int) -> None:
+    """Assigns what the model uses of the `total` results of a call."""
+    wanted = list(outputs)
+    while wanted and wanted[-1] is None:
+        wanted.pop()
+    if len(wanted) == 1:
+        w.emit(wanted, f"{text}[0]", light=True)
     else:
-        w.emit(outputs, f"{function}[:{len(outputs)}]")
+        w.emit(wanted, text if len(wanted) == total else f"{text}[:{len(wanted)}]")

@@ -139,12 +139,17 @@ def sequence_map(call: Call, w: Builder) -> None:
     method = w.method(call.attribute("body"), "body")
     types = [isinstance(value.type, ir.SequenceType) if value is not None else False for value in call.inputs]
     given = [w.use(value) for value in call.inputs]
-    items = [f"item{place}" if isinstance(kind, bool) and kind else text for place, (kind, text) in enumerate(zip(types, given, strict=True))]
+    items = [
+        f"item{place}" if isinstance(kind, bool) and kind else text
+        for place, (kind, text) in enumerate(zip(types, given, strict=True))
+    ]
     names = [name for name, kind in zip(items, types, strict=True) if kind]
     sources = [text for text, kind in zip(given, types, strict=True) if kind]
     outer = [w.array(value) for value in method.captured]
     each = f"self.{method.name}({', '.join([*items, *outer])})"
-    loop = f"for {', '.join(names)} in " + (sources[0] if len(sources) == 1 else f"zip({', '.join(sources)}, strict=True)")
+    loop = f"for {', '.join(names)} in " + (
+        sources[0] if len(sources) == 1 else f"zip({', '.join(sources)}, strict=True)"
+    )
     if len(call.outputs) == 1:
         w.emit(call.y, f"[{each} {loop}]")
     else:

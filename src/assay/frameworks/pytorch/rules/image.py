@@ -31,7 +31,9 @@ def resize(call: Call, w: Builder) -> None:
     scales_slot, sizes_slot, roi_slot = (1, None, None) if old else (2, 3, 1)
     by_sizes = sizes_slot is not None and _present(call, sizes_slot)
     usual = not (antialias or outside or axes or policy != "stretch" or (mode == "cubic" and cubic != -0.75))
-    if usual and (text := _native_resize(call, w, mode, coordinates, rounding, sizes_slot if by_sizes else scales_slot)):
+    if usual and (
+        text := _native_resize(call, w, mode, coordinates, rounding, sizes_slot if by_sizes else scales_slot)
+    ):
         return w.emit(call.y, text, light=True)
     cropped = coordinates == "tf_crop_and_resize" and roi_slot is not None
     options = [
@@ -64,10 +66,10 @@ def _present(call: Call, slot: int) -> bool:
     return (array is not None and array.size > 0) or (array is None and given(call, slot))
 
 
-def _native_resize(call: Call, w: Builder, mode: str, coordinates: str, rounding: str, slot: int) -> str | None:
+def _native_resize(call: Call, w: Builder, mode: str, coordinates: str, rounding: str, slot: int | None) -> str | None:
     """torch's own interpolation, where it means the same: from the third axis on, between known sizes."""
     rank, before, after = rank_of(call.x), sizes_known(call.x), sizes_known(call.y)
-    factors = call.constants.get(slot)
+    factors = None if slot is None else call.constants.get(slot)
     if before is None or after is None or factors is None or rank not in (3, 4, 5) or before[:2] != after[:2]:
         return None
     if slot != 3:
@@ -82,7 +84,11 @@ def _native_resize(call: Call, w: Builder, mode: str, coordinates: str, rounding
     if rank == 3:
         where = f"size={size[0]}"
     if mode == "nearest":
-        if coordinates == "asymmetric" and rounding == "floor" and all(b % a == 0 for a, b in zip(before, after, strict=True)):
+        if (
+            coordinates == "asymmetric"
+            and rounding == "floor"
+            and all(b % a == 0 for a, b in zip(before, after, strict=True))
+        ):
             return f"F.interpolate({w.array(call.x)}, {where})"
         return None
     name = _INTERPOLATIONS.get(mode, {}).get(rank)

@@ -6,7 +6,7 @@ from assay.frameworks.pytorch.rules.common import (
     TABLE,
     UNSIGNED,
     arguments_of,
-    emit_first,
+    emit_wanted,
     is_text,
     number,
     rank_of,
@@ -27,7 +27,9 @@ def embedding(call: Call, w: Builder) -> None:
     if constant_of(call.x) is not None or call.x.dtype is None:
         return w.emit(call.y, f"{w.array(weight)}[{w.array(call.x)}]", light=True)
     layer = w.layer(
-        "nn.Embedding", [positional(entries, "entries"), positional(features, "features")], [NativeWeight("weight", weight)]
+        "nn.Embedding",
+        [positional(entries, "entries"), positional(features, "features")],
+        [NativeWeight("weight", weight)],
     )
     w.emit(call.y, f"{layer}({w.use(call.x)})", light=True)
 
@@ -124,8 +126,10 @@ def top_k(call: Call, w: Builder) -> None:
     outputs = targets(call)
     if outputs[1:] in ([None], []):  # without places nobody sees which of two equals came first
         more = arguments_of(count, f"dim={axis}" if axis != -1 else None, None if largest else "largest=False")
-        return w.emit(outputs[0], f"{w.array(call.x)}.topk({more}).values", light=True)
-    more = arguments_of(w.array(call.x), count, f"dim={axis}" if axis != -1 else None, None if largest else "largest=False")
+        return w.emit(call.y, f"{w.array(call.x)}.topk({more}).values", light=True)
+    more = arguments_of(
+        w.array(call.x), count, f"dim={axis}" if axis != -1 else None, None if largest else "largest=False"
+    )
     w.emit(outputs, f"first_of_sorted({more})")
 
 
@@ -149,7 +153,9 @@ def cumulative(call: Call, w: Builder) -> None:
     x, axis, name = w.array(call.x), number(call, w, 1), call.kind.lower()
     options = [f"{key}=True" for key, value in (("exclusive", exclusive), ("reverse", reverse)) if value]
     if options:
-        w.emit(call.y, f"{'cumulate_sum' if name == 'cumsum' else 'cumulate_product'}({arguments_of(x, axis, *options)})")
+        w.emit(
+            call.y, f"{'cumulate_sum' if name == 'cumsum' else 'cumulate_product'}({arguments_of(x, axis, *options)})"
+        )
     else:
         w.emit(call.y, f"{x}.{name}({axis}, dtype={x}.dtype)", light=True)
 
@@ -165,7 +171,7 @@ def compress(call: Call, w: Builder) -> None:
 def unique(call: Call, w: Builder) -> None:
     axis, ordered = call.attribute("axis"), call.attribute("sorted", 1)
     options = [f"axis={axis}" if axis is not None else None, None if ordered else "ordered=False"]
-    emit_first(call, w, f"unique_of({arguments_of(w.array(call.x), *options)})")
+    emit_wanted(w, targets(call), f"unique_of({arguments_of(w.array(call.x), *options)})", 4)
 
 
 @TABLE.rule("NonMaxSuppression")

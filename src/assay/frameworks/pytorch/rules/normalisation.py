@@ -6,7 +6,7 @@ import math
 
 import onnx_ir as ir
 
-from assay.frameworks.pytorch.rules.common import TABLE, arguments_of, call_layer, rank_of, targets
+from assay.frameworks.pytorch.rules.common import TABLE, arguments_of, call_layer, emit_wanted, rank_of, targets
 from assay.graph.calls import Call
 from assay.model import shape_of, sizes_of
 from assay.write.body import Builder
@@ -38,15 +38,9 @@ def _functional_batch_norm(call: Call, w: Builder, training: bool, epsilon: floa
     scale, bias, mean, variance = (w.array(value) for value in values)
     x = w.array(call.x)
     if training:
-        outputs = targets(call)
         text = f"batch_norm_by_batch({x}, {scale}, {bias}, {mean}, {variance}, {momentum}, {epsilon})"
-        count = max(place for place, value in enumerate(outputs) if value is not None) + 1
-        return w.emit(outputs[:count] if count > 1 else outputs[0], text if count == 3 else f"{text}[{_part(count)}]")
+        return emit_wanted(w, targets(call), text, 3)
     w.emit(call.y, f"F.batch_norm({x}, {mean}, {variance}, {scale}, {bias}, eps={epsilon})", light=True)
-
-
-def _part(count: int) -> str:
-    return "0" if count == 1 else f":{count}"
 
 
 @TABLE.rule("LayerNormalization", "FunctionalLayerNormalization")
@@ -72,11 +66,7 @@ def layer_norm(call: Call, w: Builder) -> None:
     if len(outputs) == 1 and _covers(call, scale, axis):
         text = arguments_of(x, f"{x}.shape[{axis}:]", *operands, f"eps={epsilon}" if epsilon != 1e-5 else None)
         return w.emit(call.y, f"F.layer_norm({text})", light=True)
-    call_text = f"layer_norm_with_statistics({arguments_of(x, str(axis), str(epsilon), *operands)})"
-    if len(outputs) == 3:
-        w.emit(outputs, call_text)
-    else:
-        w.emit(outputs if len(outputs) > 1 else outputs[0], f"{call_text}[{_part(len(outputs))}]")
+    emit_wanted(w, outputs, f"layer_norm_with_statistics({arguments_of(x, str(axis), str(epsilon), *operands)})", 3)
 
 
 def _covers(call: Call, scale: ir.Value | None, axis: int) -> bool:
@@ -93,7 +83,10 @@ def rms_norm(call: Call, w: Builder) -> None:
     scale = call.weights.get("weight") or call.inputs[1]
     if call.weights and _covers(call, scale, axis):
         shape = shape_of(call.weights["weight"])
-        arguments = [positional(shape[0] if len(shape) == 1 else shape, "features"), keyword("eps", epsilon, NO_DEFAULT)]
+        arguments = [
+            positional(shape[0] if len(shape) == 1 else shape, "features"),
+            keyword("eps", epsilon, NO_DEFAULT),
+        ]
         return call_layer(call, w, "nn.RMSNorm", arguments, [NativeWeight("weight", call.weights["weight"])])
     x = w.array(call.x)
     if _covers(call, scale, axis):

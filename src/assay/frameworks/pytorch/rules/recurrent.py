@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay.errors import UnsupportedError
-from assay.frameworks.pytorch.rules.common import TABLE, arguments_of, targets
+from assay.frameworks.pytorch.rules.common import TABLE, arguments_of, emit_wanted, targets
 from assay.graph.calls import Call
 from assay.model import shape_of
 from assay.write.body import Builder
@@ -82,16 +82,16 @@ def functional_recurrent(call: Call, w: Builder) -> None:
         options.append("reset_after=True" if call.attribute("linear_before_reset", 0) else None)
     weights = [w.array(value) for value in call.inputs[:3]]
     text = arguments_of(*weights, *(f"{slot}={w.array(value)}" for slot, value in given if value is not None), *options)
-    outputs = targets(call)
-    while outputs[-1] is None:
-        outputs.pop()
-    full = 3 if name == "LSTM" else 2
-    part = "" if len(outputs) == full else "[0]" if len(outputs) == 1 else f"[:{len(outputs)}]"
-    w.emit(outputs if len(outputs) > 1 else outputs[0], f"recurrent_{name.lower()}({text}){part}")
+    emit_wanted(w, targets(call), f"recurrent_{name.lower()}({text})", 3 if name == "LSTM" else 2)
+
+
+_ACTIVATIONS = {
+    *("relu", "tanh", "sigmoid", "softsign", "softplus", "elu"),
+    *("affine", "leakyrelu", "thresholdedrelu", "scaledtanh", "hardsigmoid"),
+}
 
 
 def _names(activations: list[str]) -> str:
-    known = {*"relu tanh sigmoid affine leakyrelu thresholdedrelu scaledtanh hardsigmoid elu softsign softplus".split()}
-    if not set(activations) <= known:
+    if not set(activations) <= _ACTIVATIONS:
         raise UnsupportedError(f"activations {activations} are not known", ["activations"])
     return "[" + ", ".join(f'"{name}"' for name in activations) + "]"

@@ -59,9 +59,7 @@ def reshape_rule(call: Call, w: Builder) -> None:
     )
     if 0 in sizes and -1 in sizes and (known := sizes_known(call.y)) is not None:
         listed = ", ".join(map(str, known))
-    w.emit(
-        call.y, f"{x}.reshape({listed or '()'})", light=sum(isinstance(size, str) for size in sizes) == 0
-    )
+    w.emit(call.y, f"{x}.reshape({listed or '()'})", light=sum(isinstance(size, str) for size in sizes) == 0)
 
 
 @TABLE.rule("Transpose")
@@ -270,7 +268,9 @@ def range_rule(call: Call, w: Builder) -> None:
 def eye_like(call: Call, w: Builder) -> None:
     offset = call.attribute("k", 0)
     call.attribute("dtype")
-    w.emit(call.y, f"diagonal_of_ones({arguments_of(w.array(call.x), type_of(call.y), str(offset) if offset else None)})")
+    w.emit(
+        call.y, f"diagonal_of_ones({arguments_of(w.array(call.x), type_of(call.y), str(offset) if offset else None)})"
+    )
 
 
 @TABLE.rule("Trilu")

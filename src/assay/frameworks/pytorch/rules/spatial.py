@@ -187,9 +187,7 @@ def functional_transposed(call: Call, w: Builder) -> None:
     weight, bias = call.inputs[1], call.computed(2)
     window, extra, cut = _transposed_window(call, _kernel(call, weight))
     operands = arguments_of(w.array(call.x), w.array(weight), None if bias is None else w.array(bias))
-    more = _options(
-        window, ("output_padding", one_or_all(extra), 0), ("groups", call.attribute("group", 1), 1)
-    )
+    more = _options(window, ("output_padding", one_or_all(extra), 0), ("groups", call.attribute("group", 1), 1))
     _emit_cut(call, w, f"F.conv_transpose{window.rank}d({operands}{more})", cut)
 
 
@@ -260,7 +258,7 @@ def max_pool(call: Call, w: Builder) -> None:
         keyword("ceil_mode", ceil, False),
     ]
     layer = w.layer(f"nn.MaxPool{window.rank}d", arguments, [])
-    w.emit(outputs[0], f"{layer}({x})" + ("" if floating else f".to({type_of(call.x)})"), light=True)
+    w.emit(call.y, f"{layer}({x})" + ("" if floating else f".to({type_of(call.x)})"), light=True)
 
 
 def _make_exact(call: Call, window: Window) -> None:
@@ -354,7 +352,9 @@ def deformable_convolution(call: Call, w: Builder) -> None:
     group, groups = call.attribute("group", 1), call.attribute("offset_group", 1)
     operands = [w.array(value) for value in call.inputs[:3]]
     options = [
-        f"{name}={w.array(value)}" for name, slot in (("bias", 3), ("mask", 4)) if (value := call.computed(slot)) is not None
+        f"{name}={w.array(value)}"
+        for name, slot in (("bias", 3), ("mask", 4))
+        if (value := call.computed(slot)) is not None
     ]
     options += [f"groups={group}"] if group != 1 else []
     options += [f"offset_groups={groups}"] if groups != 1 else []
@@ -398,5 +398,3 @@ def _centred(call: Call, w: Builder, value: ir.Value | None, slot: int, shaped: 
     zero = call.inputs[slot]
     place = shaped if zero is not None and rank_of(zero) == 1 else ""
     return f"({text} - {w.array(zero)}.double(){f'.reshape{place}' if place else ''})"
-
-

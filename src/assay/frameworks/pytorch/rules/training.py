@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from assay.frameworks.pytorch.rules.common import TABLE, TYPES, call_layer, targets, type_of
+from assay.frameworks.pytorch.rules.common import TABLE, TYPES, call_layer, emit_wanted, targets, type_of
 from assay.graph.calls import Call
 from assay.model import intended
 from assay.write.body import Builder
@@ -33,7 +33,7 @@ def dropout(call: Call, w: Builder) -> None:
         w.in_training()
         mode = "self.training"
     text = f"dropout_with_mask({w.array(call.x)}, {share}, {mode})"
-    w.emit(outputs if masked else outputs[0], text if masked else f"{text}[0]")
+    emit_wanted(w, outputs, text, 2)
 
 
 def _shape(call: Call) -> str:
@@ -60,7 +60,9 @@ def random_normal(call: Call, w: Builder) -> None:
     mean, scale = call.attribute("mean", 0.0), call.attribute("scale", 1.0)
     kind = type_of(call.y)
     like = call.kind.endswith("Like")
-    text = f"torch.randn_like({w.array(call.x)}, dtype={kind})" if like else f"torch.randn({_shape(call)}, dtype={kind})"
+    text = (
+        f"torch.randn_like({w.array(call.x)}, dtype={kind})" if like else f"torch.randn({_shape(call)}, dtype={kind})"
+    )
     if (mean, scale) != (0.0, 1.0):
         return w.emit(call.y, f"{mean} + {scale} * {text}", precedence=10)
     w.emit(call.y, text, light=True)
@@ -82,7 +84,7 @@ def bernoulli(call: Call, w: Builder) -> None:
 
 
 # Optimizer → its local function, the attributes that it takes with their defaults, and how many states it has.
-_STEPS = {
+_STEPS: dict[str, tuple[str, dict[str, float | None], int]] = {
     "Adam": (
         "adam_step",
         {"alpha": 0.9, "beta": 0.999, "epsilon": 0.0, "norm_coefficient": 0.0, "norm_coefficient_post": 0.0},
@@ -107,5 +109,3 @@ def optimizer_step(call: Call, w: Builder) -> None:
         operands = [w.array(call.inputs[2 + group * tensors + place]) for group in range(groups)]
         outputs = [call.outputs[group * tensors + place] for group in range(1 + states)]
         w.emit(outputs, f"{function}({', '.join([rate, count, *operands])}{options})")
-
-

@@ -83,7 +83,9 @@ def bit_cast(call: Call, w: Builder) -> None:
     source = call.x.dtype
     narrow = {*_FEW_BITS, ir.DataType.FLOAT4E2M1}
     if source in narrow or target in narrow:
-        raise UnsupportedError("BitCast of types with fewer than eight bits cannot be written", ["BitCast: narrow type"])
+        raise UnsupportedError(
+            "BitCast of types with fewer than eight bits cannot be written", ["BitCast: narrow type"]
+        )
     w.emit(call.y, f"{w.array(call.x)}.view({TYPES[target]})", light=True)
 
 
@@ -139,16 +141,12 @@ def dequantize_linear(call: Call, w: Builder) -> None:
     scale, zero = _scale(call, w, 1, axis, block), _scale(call, w, 2, axis, block)
     kind = type_of(_value(call, 1))
     source = call.x.dtype
-    if source == ir.DataType.FLOAT4E2M1:
-        x = f"from_float4({w.array(call.x)}, {kind})"
-    else:
-        x = f"{w.array(call.x)}.to({kind})"
-    if zero is not None and source is not None and not source.is_floating_point() and source != ir.DataType.INT32:
-        x = f"({x} - {zero}.to({kind}))"
-    elif zero is not None and source in LARGEST:
-        x = f"({x} - {zero}.to({kind}))"
-    elif zero is not None and source == ir.DataType.INT32:
+    four = source == ir.DataType.FLOAT4E2M1
+    x = f"from_float4({w.array(call.x)}, {kind})" if four else f"{w.array(call.x)}.to({kind})"
+    if zero is not None and source == ir.DataType.INT32:  # whose numbers a float may not hold
         x = f"({w.array(call.x)} - {zero}).to({kind})"
+    elif zero is not None and source != ir.DataType.FLOAT4E2M1:
+        x = f"({x} - {zero}.to({kind}))"
     text = f"{x} * {scale}"
     y = call.y.dtype
     if y != _value(call, 1).dtype and y is not None:
