@@ -63,6 +63,10 @@ _RESERVED = {
     *("activity_regularizer", "supports_masking", "autocast", "quantize", "loss_tracker", "state", "stateless_call"),
 }
 
+_WITHOUT_WEIGHTS = tuple(
+    f"layers.{name}" for name in ("MaxPool", "AveragePool", "ZeroPadding", "Cropping", "Dropout", "Activation", "ReLU")
+)
+
 
 def package_name(model: Model) -> str:
     """The name of the model and the package of its serialised classes: `mnist_cnn`."""
@@ -80,6 +84,7 @@ class KerasStyle(Style):
     forward: str = "call"
     local_file: str | None = str(Path(__file__).with_name("local"))
     layers: frozenset[str] = frozenset({"Dropout", "MaxPool", "AveragePool"})
+    builds: bool = False  # whether layers make their variables when they are first called
     casts: bool = True  # whether layers may take every float to Keras' own type, as they do unless told otherwise
 
     def class_line(self, name: str, is_root: bool) -> str:
@@ -102,14 +107,21 @@ class KerasStyle(Style):
         return ["", "def get_config(self):", f"    return {{**super().get_config(), {listed}}}"]
 
     def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
+        if not arguments:  # Keras cannot call a layer without inputs
+            return "def __call__(self):"
         listed = "".join(f", {name}" for name in arguments)
         return f"def call(self{listed}{', training=None' if needs_training else ''}):"
+
+    def method_line(self, name: str, arguments: Sequence[str], returns: int) -> str:
+        return f"def {name}({', '.join(['self', *arguments])}):"
 
     def module_call(self, reference: str, operands: Sequence[str], needs_training: bool) -> str:
         listed = [*operands, *(["training=training"] if needs_training else [])]
         return f"{reference}({', '.join(listed)})"
 
     def extra_arguments(self, construct: LayerConstruct | None, name: str | None) -> list[str]:
+        if construct is not None and not construct.callee.startswith(_WITHOUT_WEIGHTS):
+            self.builds = True
         return [f'name="{name}"'] if name is not None else []
 
     def sequential(self, elements: list[str], name: str) -> tuple[str, list[str], str]:
@@ -171,9 +183,10 @@ class KerasStyle(Style):
 
     def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
         build = ""
-        if any(model.role(value) != "constant" for value in model.graph.initializers.values()):
+        if self.builds:
             inputs = ", ".join(_symbolic(value) for value in model.graph.inputs)
             build = f"    model({inputs})  # creates the variables\n"
+        self.builds = False
         return f'''\
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 

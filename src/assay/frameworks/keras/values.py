@@ -19,7 +19,8 @@ import numpy as np
 _WIDER = {"int4": np.int8, "int2": np.int8, "uint4": np.uint8, "uint2": np.uint8}
 _FLOAT8 = {
     **{f"float8{kind}": np.dtype(getattr(ml_dtypes, f"float8_{kind}")) for kind in ("e4m3fn", "e4m3fnuz", "e5m2")},
-    **{f"float8{kind}": np.dtype(getattr(ml_dtypes, f"float8_{kind}")) for kind in ("e5m2fnuz", "e8m0fnu")},
+    "float8e5m2fnuz": np.dtype(ml_dtypes.float8_e5m2fnuz),
+    "float8e8m0": np.dtype(ml_dtypes.float8_e8m0fnu),
     "float4e2m1": np.dtype(ml_dtypes.float4_e2m1fn),
 }
 

@@ -22,6 +22,20 @@ def integer_power(x, y):
     return ops.cast(ops.cast(x, "int64") ** ops.cast(y, "int64"), x.dtype)
 
 
+def left_shift_within(x, y, bits):
+    """Bits moved up; nothing is left of a number after as many steps as it has bits (a negative number counts as more)."""
+    beyond = (y < 0) | (y >= bits)
+    moved = ops.left_shift(x, ops.where(beyond, ops.zeros_like(y), y))
+    return ops.where(beyond, ops.zeros_like(x), moved)
+
+
+def right_shift_within(x, y, bits):
+    """Bits moved down, the sign repeated; only the sign is left after as many steps as there are bits."""
+    beyond = (y < 0) | (y >= bits)
+    moved = ops.right_shift(x, ops.where(beyond, ops.full_like(y, bits - 1), y))
+    return moved if keras.backend.standardize_dtype(x.dtype)[0] == "i" else ops.where(beyond, ops.zeros_like(x), moved)
+
+
 def left_shift_uint64(x, y):
     """Bits moved up. Keras takes uint32 for the common type of two uint64; as int64 they keep their bits."""
     return ops.cast(ops.left_shift(ops.cast(x, "int64"), ops.cast(y, "int64")), "uint64")

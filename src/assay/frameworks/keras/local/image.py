@@ -32,10 +32,10 @@ def resize_to(
         if policy != "stretch":
             scale = (min if policy == "not_larger" else max)(scales)
             scales = [scale] * len(axes)
-            sizes = [int(math.floor(scale * x.shape[axis] + 0.5)) for axis in axes]
+            sizes = [math.floor(scale * x.shape[axis] + 0.5) for axis in axes]
     else:
         scales = [float(scale) for scale in scales]
-        sizes = [int(math.floor(x.shape[axis] * scale)) for axis, scale in zip(axes, scales, strict=True)]
+        sizes = [math.floor(x.shape[axis] * scale) for axis, scale in zip(axes, scales, strict=True)]
     outside = []
     for place, (axis, size, scale) in enumerate(zip(axes, sizes, scales, strict=True)):
         ends = (0.0, 1.0) if region is None else (region[place], region[place + len(axes)])
@@ -68,7 +68,7 @@ def source_places(size, length, scale, coordinates, ends):
     if coordinates == "asymmetric":
         return i / scale
     if coordinates == "align_corners":
-        return i * (length - 1) / (size - 1) if size > 1 else np.zeros(size)
+        return i * (length - 1) / (length * scale - 1) if length * scale > 1 else np.zeros(size)
     if coordinates == "pytorch_half_pixel":
         return (i + 0.5) / scale - 0.5 if size > 1 else np.zeros(size) - 0.5 * (size == 0)
     if coordinates == "half_pixel_symmetric":
@@ -100,7 +100,7 @@ def resize_matrix(places, length, scale, mode, cubic, exclude_outside, antialias
     wide = max(1.0, 1.0 / scale) if antialias else 1.0
     reach = (2 if mode == "cubic" else 1) * wide
     first = np.floor(places - reach).astype(int)
-    offsets = np.arange(int(math.ceil(2 * reach)) + 2)
+    offsets = np.arange(math.ceil(2 * reach) + 2)
     taken = first[:, None] + offsets
     distance = np.abs(taken - places[:, None]) / wide
     if mode == "cubic":
@@ -119,7 +119,7 @@ def resize_matrix(places, length, scale, mode, cubic, exclude_outside, antialias
 
 def pixels_at(x, indices, padding="zeros"):
     """x (batch, channels, …) at rows of whole places (batch, n, axes); zeros beyond its edges unless those are repeated."""
-    sizes = x.shape[2:]
+    sizes = tuple(x.shape[2:])
     flat = ops.reshape(x, (x.shape[0], x.shape[1], int(np.prod(sizes))))
     place, inside = 0, True
     for axis, size in enumerate(sizes):
@@ -181,22 +181,20 @@ def within_edges(places, sizes, padding, align_corners):
 
 def grid_sample(x, grid, mode="linear", padding="zeros", align_corners=False):
     """x at places of a grid, which counts from -1 to 1 along each axis, the last axis of x first."""
-    sizes = x.shape[2:]
+    sizes = tuple(x.shape[2:])
     batch, *shape, rank = grid.shape
     places = ops.flip(ops.reshape(grid, (batch, -1, rank)), axis=-1)
     lengths = ops.convert_to_tensor(sizes, dtype=x.dtype)
-    if align_corners:
-        places = (places + 1) / 2 * (lengths - 1)
-    else:
-        places = ((places + 1) * lengths - 1) / 2
+    places = (places + 1) / 2 * (lengths - 1) if align_corners else ((places + 1) * lengths - 1) / 2
     if mode == "cubic":
         y = cubic_at(x, places, padding, align_corners)
     else:
         places = within_edges(places, sizes, padding, align_corners)
-        if mode == "nearest":
-            y = pixels_at(x, ops.cast(ops.round(places), "int64"), padding)
-        else:
-            y = interpolate_at(x, places, padding)
+        y = (
+            pixels_at(x, ops.cast(ops.round(places), "int64"), padding)
+            if mode == "nearest"
+            else interpolate_at(x, places, padding)
+        )
     return ops.reshape(y, (batch, x.shape[1], *shape))
 
 
@@ -211,7 +209,7 @@ def roi_align(x, regions, batches, output, sampling_ratio=0, spatial_scale=1.0, 
         if not half_pixel:
             wide, high = ops.maximum(wide, 1.0), ops.maximum(high, 1.0)
         counts = [
-            sampling_ratio or int(math.ceil(numbers_of(length)[0] / cells))
+            sampling_ratio or math.ceil(numbers_of(length)[0] / cells)
             for length, cells in ((high, output[0]), (wide, output[1]))
         ]
         ys = top + high * axis_places(output[0], counts[0], x.dtype)

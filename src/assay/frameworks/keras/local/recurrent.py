@@ -47,10 +47,9 @@ def gru_step(x, states, weights, functions, clip, options):
     gates = functions[0](clip_state(from_x[:, : 2 * hidden] + gates_h, clip))
     z, r = gates[:, :hidden], gates[:, hidden:]
     own, own_bias = ops.transpose(recurrent[2 * hidden :]), bias_h[2 * hidden :]
-    if options.get("linear_before_reset"):
-        new = r * (ops.matmul(h, own) + own_bias)
-    else:
-        new = ops.matmul(r * h, own) + own_bias
+    new = (
+        r * (ops.matmul(h, own) + own_bias) if options.get("linear_before_reset") else ops.matmul(r * h, own) + own_bias
+    )
     new = functions[1](clip_state(from_x[:, 2 * hidden :] + new, clip))
     return ((1 - z) * new + z * h,)
 

@@ -15,6 +15,7 @@ def extreme_of_any(x, axes, keepdims, largest):
         bits = 8 * int("".join(letter for letter in kind if letter.isdigit())) // 8
         low, high = (0, 2**bits - 1) if kind[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
         nothing = low if largest else high
+    axes = [axis % len(x.shape) for axis in axes]
     sizes = [1 if axis in axes else size for axis, size in enumerate(x.shape) if keepdims or axis not in axes]
     return ops.full(sizes, nothing, dtype=kind)
 

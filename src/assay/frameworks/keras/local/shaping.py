@@ -113,3 +113,15 @@ def reverse_sequence(x, lengths, batch_axis=1, time_axis=0):
         places = ops.transpose(places)
     shape = [size if axis in (batch_axis, time_axis) else 1 for axis, size in enumerate(x.shape)]
     return ops.take_along_axis(x, ops.broadcast_to(ops.reshape(places, shape), x.shape), axis=time_axis)
+
+
+def triu_any(x, k):
+    """The upper triangle of the last two axes, whatever the diagonal: `ops.triu` raises for one outside on TensorFlow."""
+    rows, columns = np.arange(x.shape[-2])[:, None], np.arange(x.shape[-1])
+    return ops.where(columns - rows >= k, x, ops.zeros_like(x))
+
+
+def tril_any(x, k):
+    """The lower triangle of the last two axes, whatever the diagonal: `ops.tril` raises for one outside on TensorFlow."""
+    rows, columns = np.arange(x.shape[-2])[:, None], np.arange(x.shape[-1])
+    return ops.where(columns - rows <= k, x, ops.zeros_like(x))

@@ -12,6 +12,8 @@ def numbers_of(values):
     """The numbers in a small array: Python's own where they are known, scalar tensors where TensorFlow traces."""
     if keras.backend.backend() == "tensorflow" and ops.is_tensor(values) and not hasattr(values, "numpy"):
         return ops.unstack(ops.reshape(values, (-1,)))
+    if keras.backend.standardize_dtype(values.dtype) == "bfloat16":
+        values = ops.cast(values, "float32")
     return np.asarray(ops.convert_to_numpy(values)).reshape(-1).tolist()
 
 
@@ -51,8 +53,7 @@ def to_float8(x, kind, saturate=True):
     unsigned_zero = kind.endswith("uz")
     negative = ops.signbit(x) & ((code > 0) & (code < half) if unsigned_zero else code < half)
     code = ops.where(negative, code + half, code)
-    if len(nan):
-        code = ops.where(ops.isnan(x), int(nan[0]), code)
+    code = ops.where(ops.isnan(x), int(nan[0]) if len(nan) else half, code)
     return ops.cast(code, "uint8")
 
 
@@ -76,11 +77,8 @@ def to_integer(x, dtype):
 
 
 def to_narrow_integer(x, bits, signed=True):
-    """An integer of 2 or 4 bits, in one of 8: what does not fit loses its upper bits; a float comes to the nearest end."""
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    if "float" in keras.backend.standardize_dtype(x.dtype):
-        x = ops.clip(ops.round(ops.cast(x, "float32")), low, high)
-        return ops.cast(x, "int8" if signed else "uint8")
+    """An integer of 2 or 4 bits, in one of 8: what does not fit loses its upper bits."""
+    low = -(2 ** (bits - 1)) if signed else 0
     wrapped = (ops.cast(x, "int32") - low) % 2**bits + low
     return ops.cast(wrapped, "int8" if signed else "uint8")
 

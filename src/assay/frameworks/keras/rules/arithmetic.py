@@ -10,7 +10,6 @@ from assay.write.body import Builder
 
 for kind, template, module in (
     ("Relu", "ops.relu({0})", "layers.ReLU()"),
-    ("Swish", "ops.silu({0})", 'layers.Activation("silu")'),
     ("Sigmoid", "ops.sigmoid({0})", 'layers.Activation("sigmoid")'),
     ("Tanh", "ops.tanh({0})", 'layers.Activation("tanh")'),
     ("HardSwish", "ops.hard_silu({0})", 'layers.Activation("hard_silu")'),
@@ -88,12 +87,13 @@ def power(call: Call, w: Builder) -> None:
 
 @TABLE.rule("BitShift")
 def shift(call: Call, w: Builder) -> None:
-    left = call.attribute("direction") == "LEFT"
+    side = "left" if call.attribute("direction") == "LEFT" else "right"
     x, y = (w.array(value) for value in call.inputs)
-    if type_of(call.x) == "uint64":
-        w.emit(call.y, f"{'left' if left else 'right'}_shift_uint64({x}, {y})", light=True)
+    kind = type_of(call.x)
+    if kind == "uint64":
+        w.emit(call.y, f"{side}_shift_uint64({x}, {y})", light=True)
     else:
-        w.emit(call.y, f"ops.{'left' if left else 'right'}_shift({x}, {y})", light=True)
+        w.emit(call.y, f"{side}_shift_within({x}, {y}, {int(kind.lstrip('uint'))})", light=True)
 
 
 @TABLE.rule("Max", "Min")
@@ -172,6 +172,16 @@ def gelu(call: Call, w: Builder) -> None:
     module = None if exact else 'layers.Activation("gelu")'
     text = f"gelu({w.use(call.x)})" if exact else f"ops.gelu({w.use(call.x)}, approximate=True)"
     w.emit(call.y, text, light=True, module=module)
+
+
+@TABLE.rule("Swish")
+def swish(call: Call, w: Builder) -> None:
+    alpha = call.attribute("alpha", 1.0)
+    if alpha == 1.0:
+        w.emit(call.y, f"ops.silu({w.use(call.x)})", light=True, module='layers.Activation("silu")')
+    else:
+        x = w.use(call.x, 20)
+        w.emit(call.y, f"{x} * ops.sigmoid({w.literal(alpha, 'alpha')} * {x})", precedence=20, light=True)
 
 
 @TABLE.rule("LeakyRelu", "Elu")

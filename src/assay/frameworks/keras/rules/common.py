@@ -10,7 +10,7 @@ import onnx_ir as ir
 from assay.graph.calls import Call
 from assay.graph.layout import order_of
 from assay.write.body import Builder
-from assay.write.table import Table
+from assay.write.table import Argument, Table, keyword
 
 TABLE = Table("keras")
 
@@ -117,6 +117,12 @@ def operand(call: Call, w: Builder, slot: int, role: str) -> str | None:
     """An input that may be one of the call's weights, as an array; None if it is left out."""
     value = call.weights.get(role) or (call.inputs[slot] if slot < len(call.inputs) else None)
     return None if value is None else w.array(value)
+
+
+def typed(call: Call) -> list[Argument]:
+    """The type of a layer that computes in another one than Keras' own."""
+    kind = type_of(call.x) if call.x.dtype is not None else "float32"
+    return [keyword("dtype", kind, "float32")] if kind != "float32" else []
 
 
 def options(**named: tuple[object, object]) -> str:

@@ -23,10 +23,7 @@ def gather(call: Call, w: Builder) -> None:
     indices = call.inputs[1]
     assert indices is not None
     constant = indices.const_value.numpy() if indices.is_initializer() and indices.const_value is not None else None
-    if constant is not None and constant.size <= 1:
-        place = str(constant.tolist())
-    else:
-        place = w.array(indices)
+    place = str(constant.tolist()) if constant is not None and constant.size <= 1 else w.array(indices)
     w.emit(call.y, f"ops.take({w.array(call.x)}, {place}, axis={axis})", light=True)
 
 

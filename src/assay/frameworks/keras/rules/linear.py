@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.frameworks.keras.rules.common import TABLE, is_float, type_of
+from assay.frameworks.keras.rules.common import TABLE, is_float, type_of, typed
 from assay.graph.calls import Call
 from assay.graph.layout import FLATTENED
 from assay.model import shape_of
@@ -28,13 +28,16 @@ def linear(call: Call, w: Builder) -> None:
         )
     weights = [NativeWeight("kernel", weight, steps)]
     weights += [NativeWeight("bias", bias)] if bias is not None else []
-    arguments = [positional(columns, "units"), keyword("use_bias", bias is not None, True)]
+    arguments = [positional(columns, "units"), keyword("use_bias", bias is not None, True), *typed(call)]
     layer = w.layer("layers.Dense", arguments, weights)
     w.emit(call.y, f"{layer}({w.use(call.x)})", light=True)
 
 
 @TABLE.rule("MatMul")
 def matmul(call: Call, w: Builder) -> None:
+    if str(call.x.dtype) in ("FLOAT16", "BFLOAT16"):
+        w.emit(call.y, f"matmul_in_float32({w.array(call.x)}, {w.array(call.inputs[1])})", light=True)
+        return
     text = f"ops.matmul({w.array(call.x)}, {w.array(call.inputs[1])})"
     if is_float(call.y) or type_of(call.y) not in ("uint64", "uint32"):
         w.emit(call.y, text, light=True)
@@ -51,6 +54,9 @@ def gemm(call: Call, w: Builder) -> None:
         a = f"ops.transpose({a})"
     if call.attribute("transB", 0):
         b = f"ops.transpose({b})"
+    if str(call.x.dtype) in ("FLOAT16", "BFLOAT16"):
+        w.emit(call.y, f"matmul_in_float32({w.array(call.x)}, {w.array(call.inputs[1])})", light=True)
+        return
     text = f"ops.matmul({a}, {b})"
     if alpha != 1.0:
         text = f"{w.literal(alpha, 'alpha')} * {text}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.frameworks.keras.rules.common import TABLE, moved, rank_of
+from assay.frameworks.keras.rules.common import TABLE, moved, rank_of, typed
 from assay.graph.calls import Call
 from assay.graph.layout import order_of
 from assay.model import constant_of, shape_of
@@ -18,7 +18,7 @@ def _weights(call: Call) -> list[NativeWeight]:
 
 
 def _call_layer(call: Call, w: Builder, callee: str, arguments: list[Argument], weights: list[NativeWeight]) -> None:
-    layer = w.layer(callee, arguments, weights)
+    layer = w.layer(callee, [*arguments, *typed(call)], weights)
     w.emit(call.y, f"{layer}({w.use(call.x)})", light=True)
 
 
@@ -38,7 +38,7 @@ def batch_norm(call: Call, w: Builder) -> None:
         _batch_norm_function(call, w, [w.array(call.weights[role]) for role in _LEAVES], momentum, epsilon)
         return
     call.attribute("training_mode")
-    arguments = [keyword("momentum", momentum, 0.99), keyword("epsilon", epsilon, 1e-3)]
+    arguments = [keyword("momentum", momentum, 0.99), keyword("epsilon", epsilon, 1e-3), *typed(call)]
     w.in_training()
     layer = w.layer("layers.BatchNormalization", arguments, _weights(call))
     w.emit(call.y, f"{layer}({w.use(call.x)}, training=training)", light=True)
@@ -168,7 +168,7 @@ def dropout(call: Call, w: Builder) -> None:
     if mode is None and not computed and mask is None:
         rate = 0.5 if ratio is None else float(str(ratio.reshape(()).astype("float32")))
         w.in_training()
-        layer = w.layer("layers.Dropout", [positional(rate, "rate")])
+        layer = w.layer("layers.Dropout", [positional(rate, "rate"), *typed(call)])
         w.emit(call.y, f"{layer}({w.use(call.x)}, training=training)", light=True)
         return
     # A file that says itself whether it trains.

@@ -30,6 +30,11 @@ def reduce(call: Call, w: Builder) -> None:
         w.emit(call.y, w.array(call.x), light=True)
         return
     kept = ", keepdims=True" if keep else ""
+    empty = name in ("max", "min") and rank is not None and 0 in call.shape()
+    if empty and computed is not None:
+        text = f"extreme_of_any({_source(call, w)}, {numbers(call, w, 1)}, {keep}, largest={name == 'max'})"
+        w.emit(call.y, _typed(call, text, name), light=True)
+        return
     if computed is not None or rank is None:
         axes = f"tuple({numbers(call, w, 1)})" if computed is not None or found is not None else "None"
         where = axes if nothing else f"{axes} or None" if axes != "None" else axes
@@ -38,7 +43,6 @@ def reduce(call: Call, w: Builder) -> None:
     axes_list = list(range(rank)) if found is None else [int(axis) % rank for axis in found.reshape(-1)]
     places = tuple(sorted(call.stored_axis(axis) for axis in axes_list))
     where = str(places[0] if len(places) == 1 else places) if found is not None or rank > 1 else "0" if rank else "()"
-    empty = name in ("max", "min") and 0 in call.shape()
     if empty:
         text = f"extreme_of_any({_source(call, w)}, {places}, {keep}, largest={name == 'max'})"
     else:

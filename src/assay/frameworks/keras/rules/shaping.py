@@ -167,14 +167,24 @@ def split(call: Call, w: Builder) -> None:
             else f"equal_shares({w.array(call.x)}.shape[{place}], {count})"
         )
         text = f"split_by({w.array(call.x)}, {given}, axis={place})"
-        w.emit(call.outputs, text if count > 1 else f"{text}[0]")
+        if count > 1:
+            _emit_parts(call, w, text)
+        else:
+            w.emit(call.outputs, f"{text}[0]")
         return
     ends = [sum(int(str(size)) for size in sizes[: place_ + 1]) for place_ in range(len(sizes) - 1)]
     parts = len(sizes) if len(set(sizes)) == 1 and sizes[0] else ends
     if count == 1:
         w.emit(call.outputs, w.array(call.x), light=True)
     else:
-        w.emit(call.outputs, f"ops.split({w.array(call.x)}, {parts}, axis={place})")
+        _emit_parts(call, w, f"ops.split({w.array(call.x)}, {parts}, axis={place})")
+
+
+def _emit_parts(call: Call, w: Builder, text: str) -> None:
+    """Parts are a list, and what a model gives is a tuple."""
+    outputs = w.body.outputs
+    given = len(outputs) == len(call.outputs) and all(a is b for a, b in zip(outputs, call.outputs, strict=True))
+    w.emit(call.outputs, f"tuple({text})" if given else text)
 
 
 @TABLE.rule("Slice")
@@ -274,4 +284,10 @@ def reverse_sequence(call: Call, w: Builder) -> None:
 def trilu(call: Call, w: Builder) -> None:
     name = "triu" if call.attribute("upper", 1) else "tril"
     k = number(call, w, 1, 0)
-    w.emit(call.y, f"ops.{name}({w.array(call.x)}{'' if k == '0' else f', {k}'})", light=True)
+    rank = rank_of(call.x)
+    sizes = call.shape()[-2:] if rank is not None else ()
+    known = call.computed(1) is None and all(isinstance(size, int) and size >= abs(int(k)) for size in sizes)
+    if known and sizes:
+        w.emit(call.y, f"ops.{name}({w.array(call.x)}{'' if k == '0' else f', {k}'})", light=True)
+    else:
+        w.emit(call.y, f"{name}_any({w.array(call.x)}, {k})", light=True)

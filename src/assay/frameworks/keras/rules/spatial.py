@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.frameworks.keras.rules.common import TABLE, in_order, is_float, numbers, rank_of, tuple_text
+from assay.frameworks.keras.rules.common import TABLE, in_order, is_float, numbers, rank_of, tuple_text, typed
 from assay.graph.calls import Call
 from assay.graph.layout import order_of
 from assay.model import shape_of
@@ -64,6 +64,7 @@ def convolution(call: Call, w: Builder) -> None:
         keyword("dilation_rate", one_or_all(dilations), 1),
         *([] if depthwise else [keyword("groups", groups, 1)]),
         keyword("use_bias", bias is not None, True),
+        *typed(call),
     ]
     steps: tuple[Step, ...] = (transpose(*range(2, 2 + rank), 1, 0),)
     if depthwise:
@@ -100,7 +101,7 @@ def _padded(
     widths = [(pads[axis], pads[rank + axis]) for axis in range(rank)]
     amounts = widths[0] if rank == 1 else one_or_all([width[0] for width in widths]) if _even(widths) else tuple(widths)
     hint = f"{w.attribute_name or 'conv'}_padding".replace(".", "_")
-    layer = w.layer(f"layers.ZeroPadding{rank}D", [positional(amounts, "padding")], hint=hint)
+    layer = w.layer(f"layers.ZeroPadding{rank}D", [positional(amounts, "padding"), *typed(call)], hint=hint)
     padded = w.temporary("x")
     w.emit(padded, f"{layer}({x})", light=True)
     return w.use(padded), "valid"
@@ -179,6 +180,7 @@ def transposed_convolution(call: Call, w: Builder) -> None:
             keyword("dilation_rate", dilations),
             keyword("groups", groups),
             keyword("use_bias", bias is not None, True),
+            *typed(call),
         ]
         split, apart = (groups, inputs // groups, outputs, *kernel), (*kernel, inputs // groups, groups, outputs)
         steps = (
@@ -199,6 +201,7 @@ def transposed_convolution(call: Call, w: Builder) -> None:
         keyword("strides", one_or_all(strides), 1),
         keyword("output_padding", one_or_all(longer)),
         keyword("use_bias", bias is not None, True),
+        *typed(call),
     ]
     weights = [NativeWeight("kernel", weight, (transpose(*spatial, 1, 0),)), *biases]
     layer = w.layer(f"layers.Conv{rank}DTranspose", arguments, weights)
@@ -209,7 +212,7 @@ def transposed_convolution(call: Call, w: Builder) -> None:
     w.emit(whole, f"{layer}({w.use(call.x)})", light=True)
     amounts = cut[0] if rank == 1 else tuple(cut)
     hint = f"{w.attribute_name or 'conv'}_cropping".replace(".", "_")
-    cropping = w.layer(f"layers.Cropping{rank}D", [positional(amounts, "cropping")], hint=hint)
+    cropping = w.layer(f"layers.Cropping{rank}D", [positional(amounts, "cropping"), *typed(call)], hint=hint)
     w.emit(call.y, f"{cropping}({w.use(whole)})", light=True)
 
 
@@ -257,6 +260,7 @@ def pool(call: Call, w: Builder) -> None:
     arguments = [
         positional(one_or_all(kernel), "pool_size"),
         keyword("strides", one_or_all(strides), one_or_all(kernel)),
+        *typed(call),
     ]
     layer = w.layer(f"layers.{'Average' if average else 'Max'}Pooling{rank}D", arguments)
     w.emit(call.y, f"{layer}({w.use(call.x)})", light=True)

@@ -68,9 +68,9 @@ def regex(call: Call, w: Builder) -> None:
 
 @TABLE.rule("TfIdfVectorizer")
 def tfidf(call: Call, w: Builder) -> None:
-    names = ("mode", "min_gram_length", "max_gram_length", "max_skip_count", "ngram_counts", "ngram_indexes")
-    pools = ("pool_int64s", "pool_strings", "weights")
-    _host(call, w, "tfidf_vectorizer", {name: name for name in (*names, *pools)})
+    names = ("mode", "min_gram_length", "max_gram_length", "max_skip_count", "ngram_counts", "ngram_indexes", "weights")
+    pool = "pool_strings" if call.attribute("pool_strings") else "pool_int64s"
+    _host(call, w, "tfidf_vectorizer", {pool: "pool", **{name: name for name in names}})
 
 
 @TABLE.rule("ImageDecoder")
