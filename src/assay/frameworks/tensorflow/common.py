@@ -40,6 +40,7 @@ BIT_PATTERNS: dict[ir.DataType, str] = {  # floats that travel as uint8, by the 
 }
 CARRIERS.update({kind: "uint8" for kind in BIT_PATTERNS})
 FLOATS = frozenset({_D.FLOAT, _D.DOUBLE, _D.FLOAT16, _D.BFLOAT16})
+NARROW_FLOATS = frozenset({_D.FLOAT16, _D.BFLOAT16})
 UNSIGNED = frozenset({_D.UINT2, _D.UINT4, _D.UINT8, _D.UINT16, _D.UINT32, _D.UINT64})
 
 ABSORBED = "tensorflow.absorbed"  # in `value.meta`: the layer before the activation that makes it applies that too

@@ -69,7 +69,6 @@ def map_sequences(body: Callable[..., Any], inputs: list[Any], are_sequences: li
 
 def insert_item(values: list[Any], item: Any, place: int) -> list[Any]:
     """The list with an item put in front of a place."""
-    place %= len(values) + (place >= 0)
     return [*values[:place], item, *values[place:]]
 
 

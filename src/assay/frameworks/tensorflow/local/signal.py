@@ -9,10 +9,10 @@ def fourier(
 ) -> tf.Tensor:
     """The discrete Fourier transform of (…, 1) or (…, 2: real and imaginary part) along an axis, in the same form.
 
-    `onesided` leaves out what is known by symmetry; its inverse gives real numbers. In float64, as large sums need it.
+    `onesided` leaves out what is known by symmetry; its inverse gives real numbers.
     """
     axis %= len(x.shape)
-    wide = tf.cast(x, tf.float64)
+    wide = x if inverse else tf.cast(x, tf.float64)  # what cancels out in a long sum is far below its terms
     signal = tf.complex(wide[..., 0], wide[..., 1] if x.shape[-1] == 2 else tf.zeros_like(wide[..., 0]))
     signal = tf.experimental.numpy.moveaxis(signal, axis, -1)
     present = tf.shape(signal)[-1]

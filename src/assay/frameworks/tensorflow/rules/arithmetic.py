@@ -8,6 +8,7 @@ import onnx_ir as ir
 from assay.frameworks.tensorflow.common import (
     ABSORBED,
     FLOATS,
+    NARROW_FLOATS,
     TABLE,
     UNSIGNED,
     axis_of,
@@ -297,11 +298,13 @@ def leaky_relu(call: Call, w: Builder) -> None:
         w.emit(call.y, f"tf.where({w.use(call.x, 5)} >= 0, {x}, {slope} * {w.use(call.x, 20)})", light=True)
 
 
-@TABLE.rule("Elu", "Celu", when=lambda call: call.x.dtype != ir.DataType.BFLOAT16)
+@TABLE.rule("Elu", "Celu")
 def elu(call: Call, w: Builder) -> None:
     alpha = call.attribute("alpha", 1.0)
     inner = f"{w.use(call.x, 20)} / {w.literal(alpha, 'alpha')}" if call.kind == "Celu" and alpha != 1.0 else w.use(call.x)
     text = f"tf.nn.elu({inner})"
+    if call.x.dtype in NARROW_FLOATS:  # which TensorFlow subtracts from one after rounding
+        text = f"tf.cast(tf.nn.elu(tf.cast({inner}, tf.float32)), {carrier(kind_of(call.x))})"
     if alpha != 1.0:
         text = f"tf.where({w.use(call.x, 5)} > 0, {w.use(call.x)}, {w.literal(alpha, 'alpha')} * {text})"
     w.emit(call.y, text, light=True)

@@ -88,7 +88,7 @@ def _place(call: Call, slot: int, w: Builder) -> str | None:
     if known is not None:
         return str(int(np.reshape(known, ())))
     text = given(call, slot, w)
-    return None if text == "None" else f"int({text})"
+    return None if text == "None" else f"int(tf.reshape({text}, []))"
 
 
 @TABLE.rule("SequenceAt")

@@ -164,7 +164,7 @@ def split(call: Call, w: Builder) -> None:
     wanted, count = integers(call, 1), len(call.outputs)
     if call.computed(1) is not None:
         text = f"tf.split({w.use(call.x)}, {w.use(call.computed(1))}, axis={place}, num={count})"
-        w.emit(call.outputs, text if count > 1 else f"{text}[0]")
+        _emit_parts(call, w, text if count > 1 else f"{text}[0]")
         return
     size = None if rank is None else call.shape()[axis]
     if wanted is not None:
@@ -173,7 +173,7 @@ def split(call: Call, w: Builder) -> None:
         step = -(-size // count)
         sizes = [max(min(step, size - number * step), 0) for number in range(count)]
     else:
-        w.emit(call.outputs, f"split_evenly({w.use(call.x)}, {count}, axis={place})")
+        _emit_parts(call, w, f"split_evenly({w.use(call.x)}, {count}, axis={place})")
         return
     if count == 1:
         w.emit(call.y, w.use(call.x), light=True)
@@ -187,7 +187,13 @@ def split(call: Call, w: Builder) -> None:
         )
         return
     parts = len(sizes) if len(set(sizes)) == 1 and isinstance(size, int) else sizes
-    w.emit(call.outputs, f"tf.split({w.use(call.x)}, {parts}, axis={place})")
+    _emit_parts(call, w, f"tf.split({w.use(call.x)}, {parts}, axis={place})")
+
+
+def _emit_parts(call: Call, w: Builder, text: str) -> None:
+    """The parts as TensorFlow lists them; a model returns a tuple."""
+    returned = len(call.outputs) > 1 and all(value is not None and value.is_graph_output() for value in call.outputs)
+    w.emit(call.outputs, f"tuple({text})" if returned else text)
 
 
 def _heads_of_parts(call: Call) -> int:

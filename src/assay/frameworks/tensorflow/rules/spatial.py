@@ -440,7 +440,7 @@ def _pool_windows(
             w.emit(call.outputs, text)
         else:
             back = (0, rank + 1, *range(1, rank + 1))
-            w.emit(call.outputs, f"[tf.transpose(part, {back}) for part in {text}]")
+            w.emit(call.outputs, f"tuple(tf.transpose(part, {back}) for part in {text})")
 
 
 @TABLE.rule("MaxUnpool")
