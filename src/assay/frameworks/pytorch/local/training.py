@@ -1,5 +1,7 @@
 """Dropout that tells what it dropped, and the steps of optimizers."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -67,3 +69,8 @@ def momentum_step(
     gradient = norm_coefficient * x + gradient
     velocity = alpha * velocity + (beta if count > 0 else 1) * gradient
     return x - rate * (gradient + alpha * velocity if nesterov else velocity), velocity
+
+
+def gradients_of(function: Callable, *values: Tensor) -> tuple[Tensor, ...]:
+    """The gradients of a function's sum, with respect to each argument."""
+    return torch.func.grad(lambda *given: function(*given).sum(), argnums=tuple(range(len(values))))(*values)

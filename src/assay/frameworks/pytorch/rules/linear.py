@@ -22,6 +22,9 @@ def linear(call: Call, w: Builder) -> None:
         return w.emit(call.y, text, precedence=20 if bias is None else 10)
     rows, columns = shape_of(weight)[::-1] if transposed else shape_of(weight)
     steps: tuple[Step, ...] = () if transposed else (transpose(1, 0),)
+    if w.holds(weight):
+        operands = [w.use(call.x), w.parameter(weight, steps), *([] if bias is None else [w.parameter(bias)])]
+        return w.emit(call.y, f"F.linear({', '.join(operands)})", light=True)
     weights = [NativeWeight("weight", weight, steps)]
     if bias is not None:
         weights.append(NativeWeight("bias", bias))

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from assay.frameworks.pytorch.rules.common import TABLE, arguments_of, call_layer, emit_wanted, rank_of, targets
 from assay.graph.calls import Call
-from assay.model import shape_of, sizes_of
+from assay.model import VARIANCE, constant_of, shape_of, sizes_of
 from assay.write.body import Builder
 from assay.write.table import NO_DEFAULT, NativeWeight, keyword, positional
 from assay.write.weights import reshape
@@ -22,15 +22,26 @@ def batch_norm(call: Call, w: Builder) -> None:
     epsilon, momentum = call.attribute("epsilon", 1e-5), call.attribute("momentum", 0.9)
     if training or not call.weights:
         return _functional_batch_norm(call, w, training, epsilon, momentum)
-    weights = [NativeWeight(role, call.weights[role]) for role in _ROLES]
+    affine = w.model.role(call.weights["weight"]) != "constant"
+    weights = [NativeWeight(role, call.weights[role]) for role in (_ROLES if affine else _ROLES[2:])]
     arguments = [
         positional(shape_of(call.weights["weight"])[0], "channels"),
         keyword("eps", epsilon, 1e-5),
         keyword("momentum", round(1 - momentum, 12), 0.1),
     ]
+    if not affine and _is_neutral(call):
+        arguments.append(keyword("affine", False, True))
+    elif not affine:
+        weights = [NativeWeight(role, call.weights[role]) for role in _ROLES]
     w.in_training()
-    rank = max(call.spatial_rank, 1)
-    call_layer(call, w, f"BatchNorm{rank}d", arguments, weights)
+    own = call.nodes[0].metadata_props.get(VARIANCE) == "unbiased"  # as torch's own layer averages it
+    call_layer(call, w, f"{'nn.' if own else ''}BatchNorm{max(call.spatial_rank, 1)}d", arguments, weights)
+
+
+def _is_neutral(call: Call) -> bool:
+    """Whether the scale is one and the offset is zero, and neither is trained."""
+    scale, offset = (constant_of(call.weights[role]) for role in ("weight", "bias"))
+    return scale is not None and offset is not None and bool((scale == 1).all() and not offset.any())
 
 
 def _functional_batch_norm(call: Call, w: Builder, training: bool, epsilon: float, momentum: float) -> None:
