@@ -61,10 +61,12 @@ def attention_with_options(
     bias = attention_bias(capped, mask, before, lengths, causal, window)
     masked = capped + bias
     raised = masked if precision is None else masked.astype(precision)
-    # A softmax that gives zeros where there is nothing to look at.
+    # A softmax that gives zeros where there is nothing to look at, and adds in its own precision, as ONNX says:
+    # jnp.sum adds 16-bit floats in float32.
     none = jnp.isneginf(bias.max(axis=-1, keepdims=True))
     raised = jnp.exp(raised - lax.stop_gradient(jnp.where(none, 0, raised.max(axis=-1, keepdims=True))))
-    weights = jnp.where(none, 0, raised / jnp.where(none, 1, raised.sum(axis=-1, keepdims=True))).astype(query.dtype)
+    total = lax.reduce_sum(raised, (3,))[..., None]
+    weights = jnp.where(none, 0, raised / jnp.where(none, 1, total)).astype(query.dtype)
     output = weights @ value
     if joined:
         output = output.swapaxes(1, 2).reshape(query.shape[0], query.shape[2], -1)

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def repeated(body: Callable[..., Any], trips: jax.Array | None, going: jax.Array | None, *state: Any) -> list[Any]:
+def repeated(
+    body: Callable[..., Any], trips: jax.Array | None, going: jax.Array | None, *state: Any
+) -> tuple[Any, ...]:
     """Repeats body(trip, going, *state) → (going, *state, *items) while it is going, so many trips at most.
 
     Gives the last state, then the items of all trips, stacked. It runs in Python: how often may depend on the data.
@@ -20,7 +22,7 @@ def repeated(body: Callable[..., Any], trips: jax.Array | None, going: jax.Array
         state, items = tuple(results[: len(state)]), results[len(state) :]
         collected = [[*before, item] for before, item in zip(collected or [[]] * len(items), items, strict=True)]
         trip += 1
-    return [*state, *(jnp.stack(items) for items in collected)]
+    return (*state, *(jnp.stack(items) for items in collected))
 
 
 def scanned(

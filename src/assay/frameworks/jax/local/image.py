@@ -33,6 +33,7 @@ def resized(
             scales = [min(scales) if policy == "not_larger" else max(scales)] * len(axes)
             sizes = [int(scale * old + 0.5) for scale, old in zip(scales, before, strict=True)]
     else:
+        assert scales is not None
         sizes = [math.floor(scale * old) for scale, old in zip(scales, before, strict=True)]
     y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     for place, axis in enumerate(axes):

@@ -25,9 +25,8 @@ def sliced(
     where = [slice(None)] * x.ndim
     for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
         axis, step = axes[place] if axes else place, steps[place] if steps else 1
-        size = x.shape[axis]
-        end = None if step < 0 and end < -size else end  # before the first element
-        where[axis] = slice(start, end, step)
+        whole = step < 0 and end < -x.shape[axis]  # to the first element
+        where[axis] = slice(start, None if whole else end, step)
     return x[tuple(where)]
 
 

@@ -11,13 +11,19 @@ def fourier_transform(
 ) -> jax.Array:
     """The discrete Fourier transform along an axis of numbers, real ([..., 1]) or complex ([..., 2])."""
     axis = axis % x.ndim
-    wide = x.astype(float)  # float64 where that is on: in float32 what should be zero is not
-    values = wide[..., 0] if x.shape[-1] == 1 else lax.complex(wide[..., 0], wide[..., 1])
+    values = x[..., 0] if x.shape[-1] == 1 else lax.complex(x[..., 0], x[..., 1])
     if inverse and one_sided:
         return jnp.fft.irfft(values, length, axis)[..., None].astype(x.dtype)
-    y = jnp.fft.ifft(values, length, axis) if inverse else jnp.fft.fft(values, length, axis)
-    if one_sided:
-        y = lax.slice_in_dim(y, 0, y.shape[axis] // 2 + 1, axis=axis)
+    if inverse:
+        y = jnp.fft.ifft(values, length, axis)
+    elif x.shape[-1] == 2:
+        y = jnp.fft.fft(values, length, axis)
+        y = lax.slice_in_dim(y, 0, y.shape[axis] // 2 + 1, axis=axis) if one_sided else y
+    else:  # the second half of a real signal's transform mirrors the first
+        y = jnp.fft.rfft(values, length, axis)
+        if not one_sided:
+            rest = lax.slice_in_dim(y, 1, ((length or x.shape[axis]) + 1) // 2, axis=axis)
+            y = jnp.concatenate([y, jnp.conj(jnp.flip(rest, axis))], axis)
     return jnp.stack([y.real, y.imag], axis=-1).astype(x.dtype)
 
 

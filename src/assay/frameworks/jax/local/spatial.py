@@ -100,7 +100,7 @@ def convolved_transposed(
         # What is cut off is what lies beyond the wanted shape, the smaller half at the start (with SAME: at the end).
         wanted = output_shape[-rank:] if output_shape else [n * step for n, step in zip(sizes, strides, strict=True)]
         cut = [w + e - n for w, e, n in zip(whole, extra, wanted, strict=True)]
-        halves = [(total // 2, total - total // 2) for total in cut]
+        halves = [(int(total) // 2, int(total) - int(total) // 2) for total in cut]
         pads = halves if padding == "SAME" else [(after, before) for before, after in halves]
     else:
         pads = [(0, 0)] * rank if isinstance(padding, str) else list(padding)
@@ -158,15 +158,15 @@ def window_padding(
     reach = [step * (size - 1) + 1 for step, size in zip(dilation, window, strict=True)]
     if isinstance(padding, str):
         ceil_mode = ceil_mode and padding == "VALID"  # SAME rounds up already
-        padding = lax.padtype_to_pads(sizes, reach, strides, padding)
-    further = []
-    for size, (before, after), wide, step in zip(sizes, padding, reach, strides, strict=True):
+        padding = [(int(before), int(after)) for before, after in lax.padtype_to_pads(sizes, reach, strides, padding)]
+    pads, further = list(padding), []
+    for size, (before, after), wide, step in zip(sizes, pads, reach, strides, strict=True):
         left = size + before + after - wide
         count = -(-left // step) if ceil_mode else left // step
         if ceil_mode and count * step >= size + before:  # no window begins beyond the data
             count -= 1
         further.append(max(count * step - left, 0))
-    return list(padding), further
+    return pads, further
 
 
 def max_pool(

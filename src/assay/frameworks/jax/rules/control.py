@@ -127,6 +127,7 @@ def concat_from_sequence(call: Call, w: Builder) -> None:
 def split_to_sequence(call: Call, w: Builder) -> None:
     axis, keep = call.attribute("axis", 0), call.attribute("keepdims", 1)
     found, computed = call.constant(1), call.computed(1)
+    sizes: str | None
     if found is not None:
         sizes = str(int(found) if found.ndim == 0 else numbers(found))
     else:

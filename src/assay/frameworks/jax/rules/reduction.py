@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
+
 from assay.frameworks.jax.rules.common import (
     TABLE,
     as_stored,
@@ -36,12 +38,12 @@ def reduce(call: Call, w: Builder) -> None:
     more = keep + _of_its_type(call, w)
     if computed is not None or rank is None:
         if computed is not None:
-            axes = f"tuple({w.array(computed, 100)}.tolist())" + ("" if nothing else " or None")
+            where = f"tuple({w.array(computed, 100)}.tolist())" + ("" if nothing else " or None")
         elif found is not None and found.size:
-            axes = str(tuple(int(axis) for axis in found))
+            where = str(tuple(int(axis) for axis in found))
         else:
-            axes = "()" if nothing else "None"
-        text = _FORMS[call.kind].format(x=in_onnx_order(w, call.x), how=f"axis={axes}{more}")
+            where = "()" if nothing else "None"
+        text = _FORMS[call.kind].format(x=in_onnx_order(w, call.x), how=f"axis={where}{more}")
         w.emit(call.y, as_stored(text, call.y) if rank_of(call.y) is not None else text, light=True)
         return
     listed = [] if found is None else [int(axis) % rank for axis in found]
@@ -74,8 +76,10 @@ def _of_its_type(call: Call, w: Builder) -> str:
 
 @TABLE.rule("Softmax", "LogSoftmax")
 def softmax(call: Call, w: Builder) -> None:
-    name = "softmax" if call.kind == "Softmax" else "log_softmax"
+    name = "nnx.softmax" if call.kind == "Softmax" else "nnx.log_softmax"
+    if call.kind == "Softmax" and call.x.dtype == ir.DataType.BFLOAT16:
+        name = "softmax_in_own_precision"
     axis, rank = call.attribute("axis", -1), rank_of(call.x)
     place = axis if rank is None else call.stored_axis(axis)
     where = "" if place == -1 or (rank is not None and place == rank - 1) else f", axis={place}"
-    w.emit(call.y, f"nnx.{name}({w.array(call.x)}{where})", light=True)
+    w.emit(call.y, f"{name}({w.array(call.x)}{where})", light=True)

@@ -83,8 +83,8 @@ def transpose_rule(call: Call, w: Builder) -> None:
 def unsqueeze(call: Call, w: Builder) -> None:
     found = call.constant(1)
     if found is None or rank_of(call.x) is None:
-        axes = str(tuple(numbers(found))) if found is not None else tuple_of(call, w, 1)
-        w.emit(call.y, as_stored(f"jnp.expand_dims({in_onnx_order(w, call.x)}, {axes})", call.y), light=True)
+        where = tuple_of(call, w, 1)
+        w.emit(call.y, as_stored(f"jnp.expand_dims({in_onnx_order(w, call.x)}, {where})", call.y), light=True)
         return
     rank = len(call.shape()) + found.size
     axes = [axis % rank for axis in numbers(found)]
@@ -104,8 +104,8 @@ def unsqueeze(call: Call, w: Builder) -> None:
 def squeeze(call: Call, w: Builder) -> None:
     found, rank = call.constant(1), rank_of(call.x)
     if found is None or rank is None:
-        axes = str(tuple(numbers(found))) if found is not None else tuple_of(call, w, 1) or ""
-        w.emit(call.y, as_stored(f"{in_onnx_order(w, call.x)}.squeeze({axes})", call.y), light=True)
+        where = tuple_of(call, w, 1) or ""
+        w.emit(call.y, as_stored(f"{in_onnx_order(w, call.x)}.squeeze({where})", call.y), light=True)
         return
     axes = [axis % rank for axis in numbers(found)]
     kept = [axis for axis in range(rank) if axis not in axes]
@@ -164,6 +164,8 @@ def split(call: Call, w: Builder) -> None:
     text = f"jnp.split({x}, {where}, axis={place})"
     if len(call.outputs) == 1:
         w.emit(call.y, f"{text}[0]", light=True)
+    elif [id(value) for value in call.outputs] == [id(value) for value in w.body.outputs]:
+        w.emit(call.outputs, f"tuple({text})")  # as it is returned
     else:
         w.emit(call.outputs, text)
 
@@ -215,8 +217,8 @@ def pad(call: Call, w: Builder) -> None:
     by_axis = {axis: (int(amounts[i]), int(amounts[i + len(places)])) for i, axis in enumerate(places)}
     pairs = tuple(by_axis.get(axis, (0, 0)) for axis in order_of(call.x))
     if mode == "constant":
-        value = fill.reshape(()).item() if fill is not None and fill.size else 0
-        more = f", constant_values={value}" if value else ""
+        number = fill.reshape(()).item() if fill is not None and fill.size else 0
+        more = f", constant_values={number}" if number else ""
     else:
         more = f', mode="{mode}"'
     w.emit(call.y, f"jnp.pad({w.array(call.x)}, {pairs}{more})", light=True)
