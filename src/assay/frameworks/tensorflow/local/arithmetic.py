@@ -20,7 +20,9 @@ def shift_left(x: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     """Shifts bits; by as many as there are, or more, (or by a negative number) nothing is left."""
     count = tf.broadcast_to(count, tf.broadcast_dynamic_shape(tf.shape(x), tf.shape(count)))
     outside = (count < 0) | (count >= 8 * x.dtype.size)
-    return tf.where(outside, tf.zeros_like(count), tf.bitwise.left_shift(x, tf.where(outside, tf.zeros_like(count), count)))
+    return tf.where(
+        outside, tf.zeros_like(count), tf.bitwise.left_shift(x, tf.where(outside, tf.zeros_like(count), count))
+    )
 
 
 def shift_right(x: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

@@ -76,7 +76,9 @@ def source_places(
     if coordinates == "tf_crop_and_resize":
         start, end = bounds
         middle = tf.where(full == 1, (start + end) * (length - 1) / 2, start * (length - 1))
-        return middle + places * tf.where(full == 1, tf.constant(0, tf.float64), (end - start) * (length - 1) / (full - 1))
+        return middle + places * tf.where(
+            full == 1, tf.constant(0, tf.float64), (end - start) * (length - 1) / (full - 1)
+        )
     found = (places + 0.5) / factor - 0.5
     if coordinates == "pytorch_half_pixel":
         return tf.where(full == 1, tf.constant(-0.5, tf.float64), found)
@@ -129,9 +131,7 @@ def sample_grid(
     return sample_places(x, places, mode, padding, align_corners)
 
 
-def sample_places(
-    x: tf.Tensor, places: tf.Tensor, mode: str, padding: str, align_corners: bool = False
-) -> tf.Tensor:
+def sample_places(x: tf.Tensor, places: tf.Tensor, mode: str, padding: str, align_corners: bool = False) -> tf.Tensor:
     """x (batch, channels, …) interpolated at places (batch, …, axes): (batch, channels, …).
 
     Beyond x there is nothing ("zeros"), its border, or its mirror image ("reflection").

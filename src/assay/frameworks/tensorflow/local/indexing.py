@@ -88,9 +88,7 @@ def one_hot(indices: tf.Tensor, depth: int | tf.Tensor, values: tf.Tensor, axis:
     return tf.where(tf.transpose(hot, order), values[1], values[0])
 
 
-def top_k(
-    x: tf.Tensor, k: int | tf.Tensor, axis: int = -1, largest: bool = True
-) -> tuple[tf.Tensor, tf.Tensor]:
+def top_k(x: tf.Tensor, k: int | tf.Tensor, axis: int = -1, largest: bool = True) -> tuple[tf.Tensor, tf.Tensor]:
     """The k largest (or smallest) elements along an axis, in order, and their places; of equal ones the first."""
     direction = "DESCENDING" if largest else "ASCENDING"
     k = tf.cast(tf.reshape(k, []), tf.int32)
@@ -143,5 +141,7 @@ def suppress_boxes(
                 least,
             )
             kept = tf.cast(kept, tf.int64)
-            rows.append(tf.stack([tf.fill(tf.shape(kept), tf.constant(value, tf.int64)) for value in (image, kind)] + [kept], 1))
+            rows.append(
+                tf.stack([tf.fill(tf.shape(kept), tf.constant(value, tf.int64)) for value in (image, kind)] + [kept], 1)
+            )
     return tf.concat(rows, 0)

@@ -81,10 +81,8 @@ def run_gru(
         def advance(part: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor]:
             given = part @ weights + own
             update, reset = tf.split(gate(given[:, : 2 * units] + state @ gates + inner[: 2 * units]), 2, axis=-1)
-            if reset_after:
-                remembered = reset * (state @ content + inner[2 * units :])
-            else:
-                remembered = (reset * state) @ content + inner[2 * units :]
+            remembered = (state if reset_after else reset * state) @ content + inner[2 * units :]
+            remembered = reset * remembered if reset_after else remembered
             return ((1 - update) * activate(given[:, 2 * units :] + remembered) + update * state,)
 
         return advance

@@ -84,9 +84,7 @@ def along_axis(value: tf.Tensor, x: tf.Tensor, axis: int, block: int = 0) -> tf.
     return tf.reshape(value, sizes)
 
 
-def quantize(
-    x: tf.Tensor, scale: tf.Tensor, zero_point: tf.Tensor, low: int, high: int, dtype: tf.DType
-) -> tf.Tensor:
+def quantize(x: tf.Tensor, scale: tf.Tensor, zero_point: tf.Tensor, low: int, high: int, dtype: tf.DType) -> tf.Tensor:
     """round(x / scale) + zero_point, in the range of the type. A half is rounded to the even number."""
     y = tf.cast(tf.round(x / scale), tf.float64) + tf.cast(zero_point, tf.float64)
     return tf.cast(tf.clip_by_value(y, low, high), dtype)

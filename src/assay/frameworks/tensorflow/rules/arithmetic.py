@@ -301,7 +301,9 @@ def leaky_relu(call: Call, w: Builder) -> None:
 @TABLE.rule("Elu", "Celu")
 def elu(call: Call, w: Builder) -> None:
     alpha = call.attribute("alpha", 1.0)
-    inner = f"{w.use(call.x, 20)} / {w.literal(alpha, 'alpha')}" if call.kind == "Celu" and alpha != 1.0 else w.use(call.x)
+    inner = (
+        f"{w.use(call.x, 20)} / {w.literal(alpha, 'alpha')}" if call.kind == "Celu" and alpha != 1.0 else w.use(call.x)
+    )
     text = f"tf.nn.elu({inner})"
     if call.x.dtype in NARROW_FLOATS:  # which TensorFlow subtracts from one after rounding
         text = f"tf.cast(tf.nn.elu(tf.cast({inner}, tf.float32)), {carrier(kind_of(call.x))})"

@@ -23,9 +23,16 @@ def _is_plain(call: Call) -> bool:
     same = heads is not None and heads == call.attributes.get("kv_num_heads")
     narrow = call.x.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
     more = any(value is not None for value in call.inputs[3:]) or any(value is not None for value in call.outputs[1:])
-    sizes = len({shape[2] for shape in shapes}) == 1 and all(  # type: ignore[index]
-        isinstance(size, int) for shape in shapes for size in shape[1:]  # type: ignore[index]
-    ) if ranks else False
+    sizes = (
+        len({shape[2] for shape in shapes}) == 1
+        and all(  # type: ignore[index]
+            isinstance(size, int)
+            for shape in shapes
+            for size in shape[1:]  # type: ignore[index]
+        )
+        if ranks
+        else False
+    )
     return usual and ranks and same and sizes and not more and not narrow
 
 
@@ -45,5 +52,3 @@ def attention(call: Call, w: Builder) -> None:
         operands.append(w.use(operand))
     causal = ", causal=True" if call.attribute("is_causal", 0) else ""
     w.emit(call.y, f"attention({', '.join(operands)}{causal})", light=True)
-
-

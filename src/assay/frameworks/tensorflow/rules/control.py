@@ -36,7 +36,9 @@ def loop(call: Call, w: Builder) -> None:
     graph: ir.Graph = call.attribute("body")
     scanned = len(graph.outputs) - 1 - len(inputs[2:])
     text = written("loop", body, trips, start, *inputs[2:], scanned=scanned or None)
-    w.emit(call.outputs if len(call.outputs) > 1 else [*call.outputs], f"{text}{'' if len(call.outputs) > 1 else '[0]'}")
+    w.emit(
+        call.outputs if len(call.outputs) > 1 else [*call.outputs], f"{text}{'' if len(call.outputs) > 1 else '[0]'}"
+    )
 
 
 @TABLE.rule("Scan")

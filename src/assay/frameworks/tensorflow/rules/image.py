@@ -51,7 +51,9 @@ def _resized(call: Call, w: Builder, cropped: bool, stretched: bool) -> tuple[st
             axes = [axis for axis, _ in kept]
         elif known_sizes is not None and call.x.shape is not None:
             present = call.shape()
-            kept = [(axis, size) for axis, size in zip(listed, known_sizes.tolist(), strict=True) if size != present[axis]]
+            kept = [
+                (axis, size) for axis, size in zip(listed, known_sizes.tolist(), strict=True) if size != present[axis]
+            ]
             sizes, axes = str([size for _, size in kept]), [axis for axis, _ in kept]
     return None if axes is None else str(axes), scales, sizes, None if not cropped or roi == "None" else roi
 

@@ -111,9 +111,7 @@ def top_k(call: Call, w: Builder) -> None:
     count = call.constant(1)
     k = str(int(np.reshape(count, ()))) if count is not None else given(call, 1, w)
     axis = axis_of(call, axis)
-    text = written(
-        "top_k", w.array(call.x), k, axis=None if axis == -1 else axis, largest=None if largest else False
-    )
+    text = written("top_k", w.array(call.x), k, axis=None if axis == -1 else axis, largest=None if largest else False)
     w.emit(call.outputs if len(call.outputs) == 2 else [*call.outputs, None], text)
 
 

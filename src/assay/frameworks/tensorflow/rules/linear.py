@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from assay.frameworks.tensorflow.common import TABLE, are_layers, call_layer, carrier, in_order, is_float, kind_of, optional, rank_of
+from assay.frameworks.tensorflow.common import (
+    ABSORBED,
+    TABLE,
+    are_layers,
+    call_layer,
+    carrier,
+    in_order,
+    is_float,
+    kind_of,
+    optional,
+    rank_of,
+)
 from assay.frameworks.tensorflow.rules.arithmetic import absorbed_activation, activation_name
 from assay.graph.calls import Call
 from assay.graph.layout import FLATTENED
@@ -59,7 +70,6 @@ def embedding(call: Call, w: Builder) -> None:
     call_layer(call, w, "Embedding", arguments, [NativeWeight("table", weight)])
 
 
-
 _PRODUCTS = (ir.DataType.INT32, ir.DataType.INT64)  # integers that TensorFlow multiplies matrices of
 
 
@@ -93,7 +103,9 @@ def general_product(call: Call, w: Builder) -> None:
     else:
         text = f"{operands[0]} @ {operands[1]}"
     if alpha != 1.0:
-        text = f"{w.literal(alpha if is_float(first) else int(alpha), 'alpha')} * {text if any(turned) else f'({text})'}"
+        text = (
+            f"{w.literal(alpha if is_float(first) else int(alpha), 'alpha')} * {text if any(turned) else f'({text})'}"
+        )
     bias = optional(call, 2, w)
     if bias is not None and beta != 0.0:
         bias = f"tf.cast({bias}, tf.int64)" if narrow else bias

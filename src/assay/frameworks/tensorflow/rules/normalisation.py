@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from assay.frameworks.tensorflow.common import TABLE, are_layers, arranged, axis_of, call_layer, in_order, operand, rank_of, refuse, written
+
+from assay.frameworks.tensorflow.common import (
+    TABLE,
+    are_layers,
+    arranged,
+    axis_of,
+    call_layer,
+    in_order,
+    operand,
+    rank_of,
+    refuse,
+    written,
+)
 from assay.frameworks.tensorflow.rules.spatial import channels_last, emit_channels_last
 from assay.graph.calls import Call
 from assay.graph.layout import order_of
@@ -60,7 +72,9 @@ def instance_norm(call: Call, w: Builder) -> None:
         raise refuse(call, "a number of axes that is not known")
     values = call.weights.values() if call.weights else call.inputs[1:3]
     operands = [w.array(value, stored=False) if call.weights else in_order(value, w) for value in values]  # type: ignore[arg-type]
-    emit_channels_last(call, w, written("normalize_places", channels_last(call, w, rank), *operands, epsilon=epsilon), rank)
+    emit_channels_last(
+        call, w, written("normalize_places", channels_last(call, w, rank), *operands, epsilon=epsilon), rank
+    )
 
 
 @TABLE.rule("FunctionalGroupNormalization")
@@ -128,7 +142,9 @@ def prelu(call: Call, w: Builder) -> None:
     shape = [int(size) for size in shape_of(weight)]
     count = int(np.prod(shape))
     by_channel = count == 1 or (
-        rank_of(call.x) is not None and count == call.shape()[1] and tuple(shape) in _channel_shapes(count, call.shape())
+        rank_of(call.x) is not None
+        and count == call.shape()[1]
+        and tuple(shape) in _channel_shapes(count, call.shape())
     )
     if not by_channel or not are_layers(call):
         slope = w.array(weight)
@@ -136,8 +152,6 @@ def prelu(call: Call, w: Builder) -> None:
         return
     steps = () if len(shape) == 1 else (reshape(shape, (count,)),)
     call_layer(call, w, "PReLU", [positional(count, "channels")], [NativeWeight("slope", weight, steps)])
-
-
 
 
 def _channel_shapes(count: int, shape: tuple[int | str, ...]) -> list[tuple[int, ...]]:

@@ -29,7 +29,7 @@ from assay.frameworks.tensorflow.common import (
     written,
 )
 from assay.graph.calls import Call
-from assay.graph.layout import order_of, stored_shape
+from assay.graph.layout import order_of
 from assay.model import attributes_of, constant_of, scope_of, shape_of
 from assay.write.body import Builder
 
@@ -318,7 +318,11 @@ def constant_of_shape(call: Call, w: Builder) -> None:
     kind = ir.DataType.FLOAT if value is None else value.dtype
     number = np.reshape(array, ()).item()
     text = f"math.{number}" if isinstance(number, float) and not math.isfinite(number) else repr(number)
-    w.emit(call.y, f"tf.fill({given(call, 0, w)}, tf.constant({text.replace('math.-', '-math.')}, {carrier(kind)}))", light=True)
+    w.emit(
+        call.y,
+        f"tf.fill({given(call, 0, w)}, tf.constant({text.replace('math.-', '-math.')}, {carrier(kind)}))",
+        light=True,
+    )
 
 
 @TABLE.rule("Expand")
@@ -327,8 +331,11 @@ def expand(call: Call, w: Builder) -> None:
     result = call.y.shape
     if is_text(call.x):
         w.emit(call.y, f"np.broadcast_to({w.use(call.x)}, {given(call, 1, w)})", light=True)
-    elif wanted is not None and present is not None and result is not None and all(
-        isinstance(size, int) for size in result
+    elif (
+        wanted is not None
+        and present is not None
+        and result is not None
+        and all(isinstance(size, int) for size in result)
     ):
         w.emit(call.y, f"tf.broadcast_to({w.array(call.x)}, {_shape_text(list(shape_of(call.y)))})", light=True)
     else:

@@ -313,7 +313,11 @@ def causal_convolution(call: Call, w: Builder) -> None:
     x, kernel = (in_order(value, w) for value in call.inputs[:2] if value is not None)
     activation = call.attribute("activation", "none")
     text = written(
-        "convolve_causally", x, kernel, optional(call, 2, w) or "None", optional(call, 3, w),
+        "convolve_causally",
+        x,
+        kernel,
+        optional(call, 2, w) or "None",
+        optional(call, 3, w),
         swish=True if activation in ("silu", "swish") else None,
     ).replace(", None)", ")")
     w.emit([call.wanted(0), call.wanted(1)], text)

@@ -150,5 +150,3 @@ def decode_image(call: Call, w: Builder) -> None:
     pixels = call.attribute("pixel_format", "RGB")
     text = written("image_decoder", _host(call, w), pixel_format=None if pixels == "RGB" else pixels)
     w.emit(call.y, f"tf.constant({text})")
-
-

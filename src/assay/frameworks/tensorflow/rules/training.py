@@ -89,5 +89,3 @@ def optimizer_step(call: Call, w: Builder) -> None:
     for output, part in zip(call.outputs, ordered, strict=True):
         if output is not None:
             w.emit(output, w.use(part))
-
-

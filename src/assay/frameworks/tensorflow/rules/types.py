@@ -124,7 +124,7 @@ def dequantize(call: Call, w: Builder) -> None:
     kind, scale_kind = kind_of(call.x), kind_of(call.inputs[1])
     wanted = ir.DataType(call.attribute("output_dtype", 0) or scale_kind)
     x, scale, point = in_order(call.x, w), _spread(call, w, 1), _spread(call, w, 2)
-    if scale_kind != ir.DataType.FLOAT and not (scale_kind == ir.DataType.DOUBLE):
+    if scale_kind not in (ir.DataType.FLOAT, ir.DataType.DOUBLE):
         scale = converted(scale or "", scale_kind, ir.DataType.FLOAT)
     between = ir.DataType.DOUBLE if scale_kind == ir.DataType.DOUBLE else ir.DataType.FLOAT
     x = converted(x, kind, between)
@@ -174,6 +174,7 @@ def _size(value: ir.Value | None) -> int | None:
 @TABLE.rule("QLinearMatMul", "QLinearConv")
 def quantized_product(call: Call, w: Builder) -> None:
     """The product of dequantised operands, quantised: y = saturate(round(a · b · scales) + zero point)."""
+
     def place(slot: int, count: int) -> str:
         """Scales and zero points: one, or one for each row of a, column of b, filter of the kernel."""
         value = call.inputs[slot]
@@ -196,8 +197,10 @@ def quantized_product(call: Call, w: Builder) -> None:
     else:
         bias = optional(call, 8, w)
         if bias is not None:  # an integer, in units of the product of both scales
-            scales = [place(slot, 0) if _size(call.inputs[slot]) == 1 else in_order(call.inputs[slot], w)  # type: ignore[arg-type]
-                      for slot in (1, 4)]
+            scales = [
+                place(slot, 0) if _size(call.inputs[slot]) == 1 else in_order(call.inputs[slot], w)  # type: ignore[arg-type]
+                for slot in (1, 4)
+            ]
             bias = f"dequantize({bias}, {scales[0]} * {scales[1]}, 0)"
         text = functional_convolution(call, w, operands[0], operands[1], bias)
     out = call.inputs[7]
