@@ -21,7 +21,7 @@ from assay.graph.calls import Call, calls_of, captured_by
 from assay.graph.layout import order_of
 from assay.graph.modules import Frame
 from assay.graph.names import identifier, singular, unique
-from assay.model import Model, ModuleInfo, exact_of, intended
+from assay.model import MODULES, Model, ModuleInfo, exact_of, intended
 from assay.write.flow import nest
 from assay.write.parts import (
     HEAVY,
@@ -171,6 +171,24 @@ class Builder:
         self.body.attributes[name] = construct
         self.body.weights.extend(((name,), weight) for weight in weights)
         return f"self.{name}"
+
+    def holds(self, value: ir.Value) -> bool:
+        """Whether the source's module around the call being written holds a parameter itself, not in a layer of its own."""
+        owner = (value.name or "").rpartition(".")[0]
+        alone = self._attribute_hint is None and self._element is None
+        return alone and owner == self.frame.path and MODULES in self.model.graph.metadata_props
+
+    def parameter(self, value: ir.Value, steps: tuple[Step, ...] = ()) -> str:
+        """A parameter as an attribute of the class, in the framework's own order of its elements."""
+        key = (id(value), steps)
+        if key not in self._parameters:
+            role = self.model.role(value)
+            name = self._new_attribute(self._relative(value.name or "constant").rpartition(".")[2])
+            text, weight = self.style.parameter(self, name, value, role, steps)
+            self.body.attributes[name] = TextConstruct(text)
+            self.body.weights.append(((name,), replace(weight, leaf="")))  # the attribute is the parameter
+            self._parameters[key] = name
+        return self.style.parameter_reference(self._parameters[key])
 
     def in_training(self) -> None:
         """Says that the module behaves differently in training."""
@@ -395,8 +413,9 @@ class Builder:
 
     def _weight_stem(self, weights: Sequence[NativeWeight]) -> str | None:
         """For a layer without a module of its own: what its weight's name is before `.weight`."""
-        names = [weight.source.name or "" for weight in weights]
-        stem = names[0].rpartition(".")[0] if names else ""
+        stem, _, leaf = (weights[0].source.name or "" if weights else "").rpartition(".")
+        if stem and stem == self.frame.path:  # the module holds it itself: `attention.in_proj_weight`
+            return leaf.removesuffix("_weight") if leaf.endswith("_weight") else None
         return self._relative(stem).rpartition(".")[2] or None
 
     def _argument(self, argument: Argument) -> Literal:
@@ -421,14 +440,7 @@ class Builder:
         steps = self._stored_steps(array.shape) if stored else ()
         if role == "constant" and not steps and (text := self.style.constant(value)) is not None:
             return text
-        key = (id(value), steps)
-        if key not in self._parameters:
-            name = self._new_attribute(self._relative(value.name or "constant").rpartition(".")[2])
-            text, weight = self.style.parameter(self, name, value, role, steps)
-            self.body.attributes[name] = TextConstruct(text)
-            self.body.weights.append(((name,), replace(weight, leaf="")))  # the attribute is the parameter
-            self._parameters[key] = name
-        return self.style.parameter_reference(self._parameters[key])
+        return self.parameter(value, steps)
 
     def _stored_steps(self, shape: tuple[int, ...]) -> tuple[Step, ...]:
         """How an array that meets channels-last data must be reordered to meet it."""

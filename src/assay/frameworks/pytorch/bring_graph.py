@@ -28,7 +28,7 @@ from assay.frameworks.pytorch.bring_ops.common import Call, Graph, Result, Untra
 from assay.nn.tensor import Shape, Tensor, graph_input
 
 _LOCATION = re.compile(r'File "([^"]+)", line (\d+), in')
-_IGNORED = ("_assert_scalar", "sym_constrain_range", "_assert_async", "sym_size", "_assert_tensor_metadata")
+_IGNORED = ("_assert_scalar", "sym_constrain_range", "_assert_async", "_assert_tensor_metadata")
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -64,9 +65,12 @@ class Graph(Tracer):
     def note(self, text: str) -> None:
         """Says what is not as in the source; once."""
         where = self.where
-        full = text if where == "the model" else f"{where}: {text}"
-        if full not in self.notes:
-            self.notes.append(full)
+        self.remark(text if where == "the model" else f"{where}: {text}")
+
+    def remark(self, text: str) -> None:
+        """Says something of the model as a whole; once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def mark(self, value: Tensor, key: str, text: str) -> None:
         """Records a fact about the node that makes a value."""
@@ -186,8 +190,10 @@ class Call:
         """A list of sizes as a tensor, those that are symbolic read from an input when the model runs."""
         if all(isinstance(size, int) for size in shape):
             return self.integers([int(size) for size in shape])
-        parts = [self._size(size) if isinstance(size, str) else self.integers([size]) for size in shape]
-        return parts[0] if len(parts) == 1 else self.node("Concat", parts, (len(parts),), "int64", axis=0)
+        parts = []
+        for symbolic, sizes in groupby(shape, key=lambda size: size if isinstance(size, str) else ""):
+            parts.append(self._size(symbolic) if symbolic else self.integers([int(size) for size in sizes]))
+        return parts[0] if len(parts) == 1 else self.node("Concat", parts, (len(shape),), "int64", axis=0)
 
     # Nodes --------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.frameworks.pytorch.bring_ops.common import Call, Result, Untranslatable, aten, known
+from assay.model import VARIANCE
 from assay.nn.tensor import Tensor
 
 
@@ -19,11 +20,18 @@ def batch_norm(c: Call) -> Result:
     for place, fill in ((0, 1.0), (1, 0.0)):
         if operands[place] is None:  # affine=False: a scale and an offset that are not trained
             operands[place] = c.tracer.constant(np.full(channels, fill, c.dtype))
+            c.tracer.note(
+                "no scale or offset is trained here (affine=False); code for other frameworks than PyTorch has them"
+            )
     if operands[2] is None or operands[3] is None:
         raise Untranslatable("there are no running statistics")
     momentum = 1 - c["momentum"]
     y = c.result("BatchNormalization", [x, *operands], epsilon=float(c["eps"]), momentum=float(np.round(momentum, 12)))
-    c.tracer.mark(y, "assay.running_variance", "unbiased")
+    c.tracer.remark(
+        "running variances average the unbiased variance of each batch, as torch does; code for other frameworks than "
+        "PyTorch averages the biased one"
+    )
+    c.tracer.mark(y, VARIANCE, "unbiased")
     return y
 
 

@@ -16,6 +16,16 @@ from assay.write.weights import reshape
 _ROLES = ("weight", "bias", "running_mean", "running_var")
 
 
+def is_one_layer(call: Call) -> bool:
+    """Whether a normalisation is a layer of torch's and nothing more."""
+    axis, scale = call.attributes.get("axis", -1), call.weights.get("weight")
+    if call.kind in ("LayerNormalization", "RMSNormalization"):
+        return len([value for value in targets(call) if value is not None]) == 1 and _covers(call, scale, axis)
+    if call.kind == "BatchNormalization":
+        return not call.attributes.get("training_mode", 0)
+    return True
+
+
 @TABLE.rule("BatchNormalization", "FunctionalBatchNormalization")
 def batch_norm(call: Call, w: Builder) -> None:
     training = bool(call.attribute("training_mode", 0))
@@ -141,15 +151,20 @@ def instance_norm(call: Call, w: Builder) -> None:
     w.emit(call.y, text, light=True)
 
 
+def is_one_slope(call: Call) -> bool:
+    """Whether torch's layer has these slopes: one, or one for each channel, the second axis."""
+    sizes, rank = sizes_of(call.weights["weight"]), rank_of(call.x)
+    count = math.prod(sizes)
+    aligned = rank is not None and len(sizes) == rank - 1 and sizes[0] == count
+    return count == 1 or len(call.nodes) == 2 or aligned
+
+
 @TABLE.rule("PRelu")
 def prelu(call: Call, w: Builder) -> None:
     weight = call.weights["weight"]
     sizes = sizes_of(weight)
     count = math.prod(sizes)
-    rank = rank_of(call.x)
-    # torch has one slope, or one for each channel: the second axis.
-    aligned = rank is not None and len(sizes) == rank - 1 and sizes[0] == count
-    if count == 1 or len(call.nodes) == 2 or aligned:
+    if is_one_slope(call):
         steps = () if len(sizes) == 1 else (reshape(sizes, (count,)),)
         return call_layer(call, w, "nn.PReLU", [positional(count, "channels")], [NativeWeight("weight", weight, steps)])
     x = w.array(call.x)
