@@ -36,7 +36,7 @@ def resize(
             choose = tf.reduce_min if policy == "not_larger" else tf.reduce_max
             factors = [choose(tf.stack(factors))] * len(axes)
             targets = [tf.floor(length * factor + 0.5) for length, factor in zip(lengths, factors, strict=True)]
-    region = [None] * (2 * len(axes)) if roi is None else tf.unstack(tf.cast(roi, tf.float64), 2 * len(axes))
+    region = tf.unstack(tf.cast([0] * len(axes) + [1] * len(axes) if roi is None else roi, tf.float64), 2 * len(axes))
     outside = []
     for number, axis in enumerate(axes):
         length, factor, target = lengths[number], factors[number], targets[number]
@@ -64,7 +64,7 @@ def source_places(
     length: tf.Tensor,
     factor: tf.Tensor,
     coordinates: str,
-    bounds: tuple[tf.Tensor | None, tf.Tensor | None],
+    bounds: tuple[tf.Tensor, tf.Tensor],
 ) -> tf.Tensor:
     """Where the places of a resized axis lie on the old one."""
     places = tf.range(target, dtype=tf.float64)
@@ -149,9 +149,9 @@ def sample_places(x: tf.Tensor, places: tf.Tensor, mode: str, padding: str, alig
         axes.append([beyond(*tap, tf.cast(length, along.dtype), padding, align_corners) for tap in taps])
     flat = tf.reshape(x, (tf.shape(x)[0], tf.shape(x)[1], -1))
     total = 0
-    for taps in itertools.product(*axes):
+    for chosen in itertools.product(*axes):
         index, weight = 0, 1
-        for (place, share), length in zip(taps, lengths, strict=True):
+        for (place, share), length in zip(chosen, lengths, strict=True):
             index, weight = index * length + place, weight * share
         found = tf.gather(tf.transpose(flat, (0, 2, 1)), tf.reshape(index, (tf.shape(x)[0], -1)), batch_dims=1)
         total += found * tf.cast(tf.reshape(weight, (tf.shape(x)[0], -1, 1)), x.dtype)

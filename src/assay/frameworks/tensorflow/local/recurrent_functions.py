@@ -124,7 +124,7 @@ def run_lstm(
 
         return advance
 
-    default = [("Sigmoid", None, None), ("Tanh", None, None), ("Tanh", None, None)] * 2
+    default: Activations = [("Sigmoid", None, None), ("Tanh", None, None), ("Tanh", None, None)] * 2
     chosen = chosen_activations(activations or default, 3, clip)
     return run_directions(make, chosen, x, [hidden, cell], recurrent_kernel, lengths, direction, batch_first)
 
@@ -191,12 +191,12 @@ def run_steps(
         turn = lambda values: tf.reverse_sequence(values, lengths, 0, 1)  # noqa: E731
     outputs = []
     for step, part in enumerate(tf.unstack(turn(x))):
-        new = advance(part, *state)
+        new = list(advance(part, *state))
         output = new[0]
         if lengths is not None:
             runs = (step < lengths)[:, tf.newaxis]
             output = tf.where(runs, output, 0)
             new = [tf.where(runs, after, before) for after, before in zip(new, state, strict=True)]
-        state = list(new)
+        state = new
         outputs.append(output)
     return turn(tf.stack(outputs)), state

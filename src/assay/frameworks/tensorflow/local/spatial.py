@@ -29,7 +29,7 @@ def convolve(
         for part, weights in zip(tf.split(x, groups, -1), tf.split(kernel, groups, -1), strict=True)
     ]
     y = tf.concat(results, -1)
-    if skipped:
+    if strides is not None and skipped:
         y = y[(slice(None), *[slice(None, None, stride) for stride in strides])]
     return y if bias is None else y + bias
 
@@ -179,10 +179,11 @@ def average_windows(
     size: tuple[int, ...],
     strides: tuple[int, ...] | None = None,
     dilations: tuple[int, ...] | None = None,
-    padding: int | tuple[tuple[int, int], ...] = 0,
+    padding: tuple[tuple[int, int], ...] = (),
     counted: tuple[tuple[int, int], ...] | None = None,
 ) -> tf.Tensor:
     """Average pooling with dilations; of the padding, only what is `counted` counts."""
+    padding = padding or ((0, 0),) * len(size)
     sums = tf.reduce_sum(sliding_windows(x, size, strides, dilations, padding, 0), -2)
     ones = tf.ones_like(x[:1, ..., :1])
     if counted is not None:

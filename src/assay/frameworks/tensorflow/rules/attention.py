@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from assay.frameworks.tensorflow.common import HEADS, TABLE
+from assay.frameworks.tensorflow.common import HEADS, NARROW_FLOATS, TABLE
 from assay.graph.calls import Call
 from assay.write.body import Builder
 from assay.write.parts import Temporary
@@ -18,22 +18,16 @@ def _is_plain(call: Call) -> bool:
         name in ("q_num_heads", "kv_num_heads", "is_causal") or value == plain.get(name)
         for name, value in call.attributes.items()
     )
-    shapes = [value.shape if value is not None else None for value in call.inputs[:3]]
-    ranks = all(shape is not None and len(shape) == 3 for shape in shapes)
+    shapes = [value.shape for value in call.inputs[:3] if value is not None and value.shape is not None]
+    ranks = len(shapes) == 3 and all(len(shape) == 3 for shape in shapes)
     same = heads is not None and heads == call.attributes.get("kv_num_heads")
-    narrow = call.x.dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
-    more = any(value is not None for value in call.inputs[3:]) or any(value is not None for value in call.outputs[1:])
+    more = any(value is not None for value in (*call.inputs[3:], *call.outputs[1:]))
     sizes = (
-        len({shape[2] for shape in shapes}) == 1
-        and all(  # type: ignore[index]
-            isinstance(size, int)
-            for shape in shapes
-            for size in shape[1:]  # type: ignore[index]
-        )
-        if ranks
-        else False
+        ranks
+        and len({shape[2] for shape in shapes}) == 1
+        and all(isinstance(size, int) for shape in shapes for size in tuple(shape)[1:])
     )
-    return usual and ranks and same and sizes and not more and not narrow
+    return usual and same and sizes and not more and call.x.dtype not in NARROW_FLOATS
 
 
 @TABLE.rule("Attention", when=_is_plain)

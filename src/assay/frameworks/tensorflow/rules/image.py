@@ -38,10 +38,9 @@ def resize(call: Call, w: Builder) -> None:
 def _resized(call: Call, w: Builder, cropped: bool, stretched: bool) -> tuple[str | None, ...]:
     """The axes that are resized, with their scales or sizes, and the region; axes that stay as they are left out."""
     axes = call.attribute("axes")
-    roi, scales, sizes = (given(call, slot, w) for slot in (1, 2, 3))
+    roi, *texts = (given(call, slot, w) for slot in (1, 2, 3))
     known_scales, known_sizes = call.constant(2), call.constant(3)
-    scales = None if scales in ("None", "[]") else scales
-    sizes = None if sizes in ("None", "[]") else sizes
+    scales, sizes = (None if text in ("None", "[]") else text for text in texts)
     rank = rank_of(call.x)
     listed = axes if axes is not None else (list(range(rank)) if rank is not None else None)
     if not cropped and stretched and listed is not None:

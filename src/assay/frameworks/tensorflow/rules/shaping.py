@@ -109,7 +109,8 @@ def unsqueeze(call: Call, w: Builder) -> None:
     axes = integers(call, 1)
     rank = rank_of(call.x)
     if axes is None or rank is None:
-        w.emit(call.y, f"expand_axes({w.use(call.x)}, {given(call, 1, w)})", light=True)
+        text = given(call, 1, w) if axes is None else str(axes)
+        w.emit(call.y, f"expand_axes({w.use(call.x)}, {text})", light=True)
         return
     full = rank + len(axes)
     places = sorted(axis % full for axis in axes)

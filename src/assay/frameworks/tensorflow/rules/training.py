@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from assay.frameworks.tensorflow.common import TABLE, call_layer, carrier, given, in_order, kind_of, written
@@ -71,12 +73,12 @@ def optimizer_step(call: Call, w: Builder) -> None:
     rate, count, *values = (in_order(value, w) for value in call.inputs if value is not None)
     states = _STEPS[name]
     number = len(values) // (2 + states)
-    defaults = {
+    known: dict[str, dict[str, Any]] = {
         "Adagrad": {"decay_factor": 0.0, "epsilon": 1e-6, "norm_coefficient": 0.0},
         "Adam": {"alpha": 0.9, "beta": 0.999, "epsilon": 1e-6, "norm_coefficient": 0.0, "norm_coefficient_post": 0.0},
         "Momentum": {"alpha": None, "beta": None, "norm_coefficient": 0.0},
-    }[name]
-    options = {key: call.attribute(key, default) for key, default in defaults.items()}
+    }
+    options = {key: call.attribute(key, default) for key, default in known[name].items()}
     if name == "Momentum":
         options["nesterov"] = True if call.attribute("mode") == "nesterov" else None
     results = []
