@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import math
 
-from assay.frameworks.jax.rules.common import TABLE, call_layer, dtype_text, is_integer, is_moved, is_signed
+from assay.frameworks.jax.rules.common import (
+    TABLE,
+    call_layer,
+    dtype_text,
+    is_integer,
+    is_moved,
+    is_signed,
+    number_text,
+)
 from assay.graph.calls import Call
 from assay.graph.layout import order_of
 from assay.model import sizes_of
@@ -115,7 +123,8 @@ def clip(call: Call, w: Builder) -> None:
     for slot in (1, 2):
         found, value = call.constant(slot), call.computed(slot)
         if found is not None:
-            ends.append(repr(found.reshape(()).item() if is_integer(call.x) else float(str(found.reshape(())))))
+            number = found.reshape(()).item() if is_integer(call.x) else float(str(found.reshape(())))
+            ends.append(number_text(number))
         else:
             ends.append("None" if value is None else w.array(value))
     w.emit(call.y, f"jnp.clip({w.use(call.x)}, {', '.join(ends)})", light=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -97,6 +98,13 @@ def one_or_all(items: Sequence[Any]) -> str:
     return str(items[0]) if len(items) == 1 else str(tuple(items))
 
 
+def number_text(number: float) -> str:
+    """A number as source text."""
+    if isinstance(number, float) and not math.isfinite(number):
+        return "jnp.nan" if math.isnan(number) else "jnp.inf" if number > 0 else "-jnp.inf"
+    return repr(number)
+
+
 def tuple_of(call: Call, w: Builder, slot: int) -> str | None:
     """An input of whole numbers as a tuple of Python's, known now or when the code runs; None for one left out."""
     found = call.constant(slot)
@@ -110,7 +118,7 @@ def number_of(call: Call, w: Builder, slot: int) -> str | None:
     """An input of one number as Python's, known now or when the code runs; None for one left out."""
     found = call.constant(slot)
     if found is not None:
-        return repr(found.reshape(()).item())
+        return number_text(found.reshape(()).item())
     value = call.computed(slot)
     return None if value is None else f"{w.array(value, 100)}.item()"
 

@@ -66,6 +66,8 @@ def _of_its_type(call: Call, w: Builder) -> str:
         if shape is None or 0 not in tuple(shape):
             return ""
         kind, end = call.x.dtype, "min" if call.kind == "ReduceMax" else "max"
+        if kind == ir.DataType.BOOL:
+            return f", initial={end == 'max'}"
         if kind is not None and kind.is_integer():
             return f", initial=jnp.iinfo({dtype_text(kind)}).{end}"
         return f", initial={'-' if end == 'min' else ''}jnp.inf"

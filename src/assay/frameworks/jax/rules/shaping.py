@@ -11,6 +11,7 @@ from assay.frameworks.jax.rules.common import (
     in_onnx_order,
     is_string,
     number_of,
+    number_text,
     numbers,
     one_or_all,
     options,
@@ -205,7 +206,7 @@ def pad(call: Call, w: Builder) -> None:
     mode, rank = call.attribute("mode", "constant"), rank_of(call.x)
     computed = any(call.computed(slot) is not None for slot in (1, 2, 3))
     if amounts is None or rank is None or computed or (amounts < 0).any():
-        value = repr(fill.reshape(()).item()) if fill is not None else None
+        value = number_text(fill.reshape(()).item()) if fill is not None else None
         if call.computed(2) is not None:
             value = w.array(call.computed(2))
         shown = None if mode == "constant" else f'"{mode}"'
@@ -218,7 +219,7 @@ def pad(call: Call, w: Builder) -> None:
     pairs = tuple(by_axis.get(axis, (0, 0)) for axis in order_of(call.x))
     if mode == "constant":
         number = fill.reshape(()).item() if fill is not None and fill.size else 0
-        more = f", constant_values={number}" if number else ""
+        more = f", constant_values={number_text(number)}" if number else ""
     else:
         more = f', mode="{mode}"'
     w.emit(call.y, f"jnp.pad({w.array(call.x)}, {pairs}{more})", light=True)
@@ -243,7 +244,7 @@ def constant_of_shape(call: Call, w: Builder) -> None:
     dtype = "jnp.float32" if value is None else dtype_text(value.dtype)
     number = 0 if array is None else array.reshape(()).item()
     given = tuple_of(call, w, 0)
-    text = f"jnp.zeros({given}, {dtype})" if not number else f"jnp.full({given}, {number!r}, {dtype})"
+    text = f"jnp.zeros({given}, {dtype})" if not number else f"jnp.full({given}, {number_text(number)}, {dtype})"
     w.emit(call.y, text, light=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
+
 from assay.errors import UnsupportedError
 from assay.frameworks.jax.rules.common import TABLE, call_layer, dtype_text, number_of, options
 from assay.graph.calls import Call
@@ -100,4 +102,36 @@ def momentum(call: Call, w: Builder) -> None:
 
 @TABLE.rule("ai.onnx.preview.training:Gradient")
 def gradient(call: Call, w: Builder) -> None:
-    raise UnsupportedError("Gradient asks for a gradient inside of a model", ["ai.onnx.preview.training:Gradient"])
+    """What leads from the inputs to the value becomes a method, which jax.grad differentiates."""
+    call.attribute("xs")
+    call.attribute("zs")
+    inputs = [value for value in call.inputs if value is not None]
+    path = _path(call.nodes[0], inputs, call.attribute("y"))
+    method = w.method(path, "path")
+    captured = [w.array(value) for value in method.captured]
+    places = "0" if len(call.outputs) == 1 else str(tuple(range(len(call.outputs))))
+    function = f"lambda *given: {method.call('*given', *captured)}.sum()"
+    w.emit(call.outputs, f"jax.grad({function}, {places})({', '.join(w.array(value) for value in inputs)})")
+
+
+def _path(node: ir.Node, inputs: list[ir.Value], name: str) -> ir.Graph:
+    """The nodes between values and another one before this node, as a graph of their own."""
+    assert node.graph is not None
+    renewed = {value: ir.Value(name=value.name, shape=value.shape, type=value.type) for value in inputs}
+    given, nodes = list(renewed.values()), []
+    for before in node.graph:
+        if before is node:
+            break
+        if any(value in renewed for value in before.inputs if value is not None):
+            used = [None if value is None else renewed.get(value, value) for value in before.inputs]
+            copied = ir.Node(
+                before.domain, before.op_type, used, list(before.attributes.values()), num_outputs=len(before.outputs)
+            )
+            nodes.append(copied)
+            for old, new in zip(before.outputs, copied.outputs, strict=True):
+                new.name, new.shape, new.type = old.name, old.shape, old.type
+                renewed[old] = new
+    found = [new for old, new in renewed.items() if old.name == name]
+    if not found:
+        raise UnsupportedError(f"Gradient of {name!r}, which does not depend on its inputs", ["Gradient"])
+    return ir.Graph(given, found[:1], nodes=nodes, name="path")
