@@ -40,8 +40,8 @@ class _Group(click.Group):
 def main() -> None:
     """One model, every deep-learning framework: written as native code, proven equal, measured fairly, yours to keep.
 
-    MODEL is a built-in workload (see `assay workloads`), file.py:callable or package.module:callable that returns an
-    assay model, or an .onnx file.
+    MODEL is a built-in workload (see `assay workloads`), file.py:callable or package.module:callable that returns a
+    PyTorch module or an assay model, or an .onnx or .pt2 file.
     """
 
 
@@ -70,6 +70,13 @@ _seed = click.option(
     show_default=True,
     help="For weights, batches and the order of measurements.",
 )
+_inputs = click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="SHAPE[:DTYPE]",
+    help="An input of a module that is brought, as 1x3x224x224 or 1x128:int64; once for each input.",
+)
 _threads = click.option(
     "--threads", type=click.IntRange(min=1), default=None, help="Threads of each worker; all processors by default."
 )
@@ -77,6 +84,7 @@ _threads = click.option(
 
 @main.command()
 @click.argument("model", default="digits-cnn")
+@_inputs
 @_frameworks
 @_modes
 @click.option(
@@ -121,7 +129,7 @@ def compare(model: str, json_file: Path | None, html_file: Path | None, keep: Pa
         keep=keep,
         command=shlex.join(["assay", *sys.argv[1:]]),
     )
-    found = _watched(lambda watch: run(_load(model, chosen["seed"]), options, watch), model)
+    found = _watched(lambda watch: run(_load(model, chosen["seed"], chosen["inputs"]), options, watch), model)
     show(found, json=json_file, html=html_file)
     if found.interrupted:
         raise SystemExit(_INTERRUPTED)
@@ -146,10 +154,14 @@ def _effort(name: str) -> Effort:
     return known[name]
 
 
-def _load(reference: str, seed: int = 0) -> Model:
+def _load(reference: str, seed: int = 0, inputs: tuple[str, ...] = ()) -> Model:
+    """The model, with what is not as in its source said on standard error."""
     from assay.bring import load
 
-    return load(reference, seed=seed)
+    model = load(reference, inputs=inputs, seed=seed)
+    for note in model.notes:
+        click.echo(f"note: {note}", err=True)
+    return model
 
 
 def _require_new(folder: Path) -> None:
@@ -172,24 +184,31 @@ def _require_new(folder: Path) -> None:
 @click.option(
     "--prove/--no-prove", "proven", default=True, help="Prove the code in float64 first, if the framework is installed."
 )
+@_inputs
 @_seed
-def write(model: str, target: str, out: Path, proven: bool, seed: int) -> None:
+def write(model: str, target: str, out: Path, proven: bool, seed: int, inputs: tuple[str, ...]) -> None:
     """Write MODEL as one framework's own code into a new folder: model.py, train.py, weights, a README with the proof."""
     from assay.verbs.write import write as run
 
-    result = run(_load(model, seed), target, out, proven)
+    result = run(_load(model, seed, inputs), target, out, proven)
     click.echo(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     click.echo(result)
 
 
 @main.command()
 @click.argument("model")
+@_inputs
 @_frameworks
 @_modes
 @_seed
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the proofs to this file.")
 def prove(
-    model: str, frameworks: tuple[str, ...] | None, modes: tuple[str, ...] | None, seed: int, json_file: Path | None
+    model: str,
+    frameworks: tuple[str, ...] | None,
+    modes: tuple[str, ...] | None,
+    seed: int,
+    json_file: Path | None,
+    inputs: tuple[str, ...],
 ) -> None:
     """Prove that MODEL's code in every framework computes the same, in float64. Exit status: 0 equal, 1 different, 2 bad input."""
     from assay.show.files import check_writable
@@ -198,7 +217,7 @@ def prove(
 
     if json_file is not None:
         check_writable(json_file)
-    found = _watched(lambda watch: run(_load(model, seed), frameworks, modes, seed, watch), model)
+    found = _watched(lambda watch: run(_load(model, seed, inputs), frameworks, modes, seed, watch), model)
     if json_file is not None:
         save_proofs(found, json_file)
     print_proofs(found)
@@ -265,6 +284,14 @@ def train(
 
 
 @main.command()
+@click.argument("model")
+@_inputs
+def summary(model: str, inputs: tuple[str, ...]) -> None:
+    """Show what MODEL holds: its modules with their classes and numbers of parameters."""
+    click.echo(_load(model, inputs=inputs).summary())
+
+
+@main.command()
 def workloads() -> None:
     """List the built-in workloads."""
     from assay.workloads import DEFAULT, WORKLOADS
@@ -279,10 +306,12 @@ def workloads() -> None:
 
 @main.command()
 def frameworks() -> None:
-    """List the frameworks, their modes, and what is installed."""
+    """List the frameworks, their modes, what is installed, and how many of ONNX's official cases their code passes."""
     from assay.frameworks import frameworks as known
     from assay.frameworks import installed_versions
+    from assay.testing.summaries import summaries
 
+    passed = summaries()
     for framework in known().values():
         versions = installed_versions(framework.distributions)
         for target in framework.targets:
@@ -292,7 +321,22 @@ def frameworks() -> None:
                 if absent
                 else ", ".join(f"{k} {v}" for k, v in versions.items())
             )
-            click.echo(f"{target.name:<18} {', '.join(target.modes):<22} {status}")
+            click.echo(
+                f"{target.name:<18} {', '.join(target.modes):<22} {_passed(passed.get(target.name)):<9} {status}"
+            )
+    for item in passed.values():
+        if item["share"] is not None:
+            click.echo(
+                f"onnx: share of the {item['counted']:,} cases of onnx {item['onnx']} that the written code passes"
+            )
+            break
+
+
+def _passed(found: dict[str, Any] | None) -> str:
+    """The share of official cases that a framework passes, rounded down."""
+    if found is None or found["share"] is None:
+        return ""
+    return f"onnx {int(found['share'] * 1000) / 10:.1f}%"
 
 
 if __name__ == "__main__":

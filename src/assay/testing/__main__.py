@@ -16,6 +16,7 @@ from assay.errors import AssayError, NotFoundError, unknown
 from assay.frameworks import Target, find, require
 from assay.frameworks import target as find_target
 from assay.testing import SUITES, Case, Outcome, faults_of, judge, load_gaps, select, unmatched
+from assay.testing.matrix import matrix
 from assay.testing.official import KINDS, official
 from assay.testing.official_run import describe, describe_gradients, details, run_official
 from assay.testing.report import counts, line, save
@@ -149,5 +150,16 @@ def conform(
     return not number["failure"] and not idle
 
 
+def start() -> None:
+    """Runs a suite, or `matrix`, which makes the support page from results."""
+    if sys.argv[1:2] != ["matrix"]:
+        main()
+    try:
+        matrix(sys.argv[2:], standalone_mode=False)
+    except (AssayError, click.UsageError) as error:
+        click.echo(f"assay.testing: {error}", err=True)
+        sys.exit(2)
+
+
 if __name__ == "__main__":
-    main()
+    start()

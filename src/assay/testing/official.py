@@ -51,6 +51,13 @@ class OfficialCase:
         nodes = self.model.graph.node
         return nodes[0].op_type if len(nodes) == 1 else self.name.removeprefix("test_").partition("_expanded")[0]
 
+    @property
+    def types(self) -> list[str]:
+        """The types of the arrays that go in and come out."""
+        values = [*self.model.graph.input, *self.model.graph.output]
+        kinds = {value.type.tensor_type.elem_type for value in values if value.type.HasField("tensor_type")}
+        return sorted(onnx.TensorProto.DataType.Name(kind).lower() for kind in kinds)
+
     def as_layers(self) -> OfficialCase | None:
         """The case with its weights in the model, as a trained model has them; None if no operator in it owns weights."""
         wanted = {

@@ -117,7 +117,7 @@ def describe(target: Target, result: OfficialResult) -> str:
 
 def details(case: OfficialCase, trial: Trial) -> dict[str, Any]:
     """What the results say of a case beyond its status."""
-    found: dict[str, Any] = {"kind": case.kind, "operator": case.operator}
+    found: dict[str, Any] = {"kind": case.kind, "operator": case.operator, "types": case.types}
     if trial.faults:
         found["faults"] = [str(fault) for fault in trial.faults]
     if trial.slopes:
