@@ -229,6 +229,11 @@ def _model(program: ExportedProgram, module: torch.nn.Module | None, name: str, 
         _outputs(program),
         _classes(program, module),
         _symbols(program),
+        {
+            path: (part.num_heads, part.batch_first)
+            for path, part in (() if module is None else module.named_modules())
+            if isinstance(part, torch.nn.MultiheadAttention)
+        },
     )
     Translation(source, graph).run()
     _say_what_is_lost(program, module, graph)

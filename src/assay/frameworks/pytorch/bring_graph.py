@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from assay.errors import ModelError, UnsupportedError
+from assay.frameworks.pytorch.bring_layers import SelfAttention, self_attentions
 from assay.frameworks.pytorch.bring_ops import (  # noqa: F401  they register themselves
     activations,
     arithmetic,
@@ -41,6 +42,9 @@ class Source:
     outputs: list[tuple[str, Any]]  # name (or "") and node of every tensor that the model gives
     classes: dict[str, tuple[str, tuple[str, ...]]]  # module path → class name, names of forward's arguments
     symbols: dict[str, str] = field(default_factory=dict)  # torch's symbol → the size's name here
+    attentions: dict[str, tuple[int, bool]] = field(
+        default_factory=dict
+    )  # path of nn.MultiheadAttention → heads, batch_first
 
 
 @dataclass
@@ -58,12 +62,17 @@ class Translation:
         """Translates every call; raises one error that names all that cannot be."""
         self.open_paths = self._written_modules()
         self.values.update(self.source.weights)
+        found = self_attentions(self.source.nodes, self.source.weights, self.source.attentions, target_name)
+        inside = {name for _, names in found.values() for name in names}
         for node in self.source.nodes:
             if node.op == "placeholder" and node.name in self.source.inputs:
                 self._input(node)
             elif node.op == "call_function":
                 self._enter(node)
-                self._call(node)
+                if node.name in found:
+                    self._attention(node, found[node.name][0])
+                elif node.name not in inside or not _is_tensor(node.meta.get("val")):
+                    self._call(node)
         self.graph.scopes = []
         if self.missing:
             self._refuse()
@@ -152,6 +161,12 @@ class Translation:
             found = found if isinstance(result, (list, tuple)) else found[0]
         self.values[node.name] = found
         self._mutate(node, name, found)
+
+    def _attention(self, node: Any, layer: SelfAttention) -> None:
+        value = node.meta["val"]
+        shapes, dtypes = (self.shape(value),), (dtype_of(value.dtype),)
+        call = Call("nn.MultiheadAttention", {}, self.graph, shapes, dtypes, self.sizes)
+        self.values[node.name] = layer.translate(call, self.values[layer.x.name])
 
     def _stand_in(self, call: Call, place: int) -> Tensor:
         value = ir.Value(name=self.graph.name("missing"))
