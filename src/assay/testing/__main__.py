@@ -54,7 +54,8 @@ def _modes(target: Target, chosen: Sequence[str]) -> tuple[str, ...]:
 
 @click.command(
     help="Runs a suite in one framework and says which cases it gets right: `layers`, assay's own small nets, or "
-    "`conformance`, the official cases of ONNX, or `gradients`, the derivatives of those that have one."
+    "`conformance`, the official cases of ONNX, or `gradients`, the derivatives of those that have one. `matrix`, without "
+    "options of these, makes the support page of the results."
 )
 @click.argument("suite", type=click.Choice([*sorted(SUITES), "conformance", "gradients"]))
 @click.option("--framework", "-f", required=True, help="A framework, or one on a backend: jax, keras/torch.")
