@@ -8,7 +8,9 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from assay.frameworks.pytorch.rules.common import TYPES
+from assay.frameworks.pytorch.rules import normalisation, spatial
+from assay.frameworks.pytorch.rules.common import TYPES, is_integer
+from assay.graph.calls import Call
 from assay.model import Model
 from assay.write.body import Builder
 from assay.write.source import literal_text
@@ -69,6 +71,18 @@ class PyTorchStyle(Style):
     )
     local_file: str | None = str(Path(__file__).with_name("local"))
     layers: frozenset[str] = frozenset({"Dropout", "MaxPool", "AveragePool", "Relu"})
+
+    def is_layer(self, call: Call) -> bool:
+        """What is a layer with something around it, such as uneven padding, cannot stand in a container."""
+        if not super().is_layer(call):
+            return False
+        if call.kind in ("Conv", "ConvTranspose", "MaxPool", "AveragePool"):
+            return spatial.is_one_layer(call)
+        if call.kind == "Dropout":
+            return len(call.outputs) == 1 and call.computed(1) is None and call.computed(2) is None
+        if call.kind in ("PRelu", "Linear"):
+            return not is_integer(call.x) and (call.kind == "Linear" or normalisation.is_one_slope(call))
+        return normalisation.is_one_layer(call)
 
     def class_line(self, name: str, is_root: bool) -> str:
         return f"class {name}(nn.Module):"

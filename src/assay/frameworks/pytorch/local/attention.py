@@ -34,7 +34,7 @@ def attend_to_keys(
         offset = lengths.reshape(-1, 1, 1, 1) - query.shape[2]
     groups = query.shape[1] // key.shape[1]
     keys, values = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    root = torch.tensor((query.shape[-1] ** -0.5 if scale is None else scale) ** 0.5).to(query.dtype)
+    root = query.new_tensor((query.shape[-1] ** -0.5 if scale is None else scale) ** 0.5)
     scores = (query * root) @ (keys * root).transpose(-1, -2)
     capped = softcap * torch.tanh(scores / softcap) if softcap else scores
     bias = bias_of_scores(scores, mask, lengths, offset, causal, left, right)

@@ -1,6 +1,7 @@
 """Functions that move, cut and extend arrays in ways that torch has no single word for."""
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,11 @@ from torch import Tensor
 def reshape_like_onnx(x: Tensor, shape: Sequence[int]) -> Tensor:
     """A size of 0 stands for the size that the axis has already."""
     return x.reshape([x.shape[axis] if size == 0 else size for axis, size in enumerate(shape)])
+
+
+def flatten_before(x: Tensor, axis: int) -> Tensor:
+    """A matrix: what lies before an axis, and the rest."""
+    return x.reshape(prod(x.shape[:axis]), -1)
 
 
 def unsqueeze_axes(x: Tensor, axes: Sequence[int]) -> Tensor:

@@ -17,26 +17,47 @@ def pad_same(
     value: float = 0.0,
 ) -> Tensor:
     """Padding with which a window gives size / stride results, rounded up; one more after the data (or before: `lower`)."""
-    amounts = []
-    for size, reach, stride, step in zip(x.shape[2:], kernel, strides, dilations, strict=True):
+    pads = same_pads(x.shape[2:], kernel, strides, dilations, lower)
+    pairs = list(zip(pads[: len(kernel)], pads[len(kernel) :], strict=True))
+    return F.pad(x, [amount for pair in reversed(pairs) for amount in pair], value=value)
+
+
+def same_pads(
+    sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int], lower: bool
+) -> list[int]:
+    """The padding before each axis, then after each, for size / stride results, rounded up."""
+    before, after = [], []
+    for size, reach, stride, step in zip(sizes, kernel, strides, dilations, strict=True):
         total = max((-(-size // stride) - 1) * stride + (reach - 1) * step + 1 - size, 0)
         less, more = total // 2, total - total // 2
-        amounts.append((more, less) if lower else (less, more))
-    return F.pad(x, [amount for pair in reversed(amounts) for amount in pair], value=value)
+        before.append(more if lower else less)
+        after.append(less if lower else more)
+    return [*before, *after]
+
+
+def cut_to_size(x: Tensor, sizes: Sequence[int], upper: bool = False) -> Tensor:
+    """The middle of an image; where there is one too many, before it (or after it: `upper`)."""
+    amounts = []
+    for size, wanted in zip(x.shape[2:], sizes, strict=True):
+        half = max(size - wanted, 0) // 2
+        before = half if upper else max(size - wanted, 0) - half
+        amounts.append((-before, wanted - size + before))
+    return F.pad(x, [amount for pair in reversed(amounts) for amount in pair])
 
 
 def windows_of(
     x: Tensor,
     kernel: Sequence[int],
     strides: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
+    pads: Sequence[int] | str | None = None,
     dilations: Sequence[int] | None = None,
     ceil_mode: bool = False,
     value: float = 0.0,
 ) -> Tensor:
     """All windows over the spatial axes, as further axes at the end."""
     rank = len(kernel)
-    strides, pads, dilations = strides or [1] * rank, pads or [0] * 2 * rank, dilations or [1] * rank
+    strides, dilations = strides or [1] * rank, dilations or [1] * rank
+    pads = pads_of(x, kernel, strides, pads, dilations)
     amounts = []
     for size, reach, stride, step, before, after in zip(
         x.shape[2:], kernel, strides, dilations, pads[:rank], pads[rank:], strict=True
@@ -53,18 +74,32 @@ def windows_of(
     return x
 
 
+def pads_of(
+    x: Tensor,
+    kernel: Sequence[int],
+    strides: Sequence[int] | None,
+    pads: Sequence[int] | str | None,
+    dilations: Sequence[int] | None,
+) -> Sequence[int]:
+    """Padding in numbers: "upper" and "lower" stand for as much as size / stride results need."""
+    ones = [1] * len(kernel)
+    if isinstance(pads, str):
+        return same_pads(x.shape[2:], kernel, strides or ones, dilations or ones, pads == "lower")
+    return pads or [0] * 2 * len(kernel)
+
+
 def average_windows(
     x: Tensor,
     kernel: Sequence[int],
     strides: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
+    pads: Sequence[int] | str | None = None,
     dilations: Sequence[int] | None = None,
     ceil_mode: bool = False,
     count_padding: bool = False,
 ) -> Tensor:
     """Averages over windows. Padding counts only if it is said to."""
     rank = len(kernel)
-    axes, pads = tuple(range(-rank, 0)), pads or [0] * 2 * rank
+    axes, pads = tuple(range(-rank, 0)), pads_of(x, kernel, strides, pads, dilations)
     sums = windows_of(x, kernel, strides, pads, dilations, ceil_mode).sum(axes)
     ones = torch.ones_like(x[:1, :1])
     if count_padding:
@@ -82,7 +117,7 @@ def norm_of_windows(
     power: int,
     kernel: Sequence[int],
     strides: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
+    pads: Sequence[int] | str | None = None,
     dilations: Sequence[int] | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
@@ -95,7 +130,7 @@ def max_pool_with_places(
     x: Tensor,
     kernel: Sequence[int],
     strides: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
+    pads: Sequence[int] | str | None = None,
     dilations: Sequence[int] | None = None,
     ceil_mode: bool = False,
     column_major: bool = False,
@@ -106,7 +141,8 @@ def max_pool_with_places(
     found = windows_of(values, kernel, strides, pads, dilations, ceil_mode, -torch.inf).flatten(-rank)
     best = found.argmax(-1, keepdim=True)
     inside = torch.unravel_index(best.squeeze(-1), tuple(kernel))
-    strides, pads, dilations = strides or [1] * rank, pads or [0] * rank, dilations or [1] * rank
+    pads = pads_of(x, kernel, strides, pads, dilations)
+    strides, dilations = strides or [1] * rank, dilations or [1] * rank
     place = torch.zeros_like(inside[0])
     axes = range(rank)
     for axis in reversed(axes) if column_major else axes:
@@ -123,13 +159,13 @@ def unpool_to_places(
     places: Tensor,
     kernel: Sequence[int],
     strides: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
+    pads: Sequence[int] | str | None = None,
     dilations: Sequence[int] | None = None,
     shape: Sequence[int] | None = None,
 ) -> Tensor:
     """Zeros with the values of x at places that count through the array which was pooled."""
     rank = len(kernel)
-    strides, pads = strides or [1] * rank, pads or [0] * 2 * rank
+    strides, pads = strides or [1] * rank, pads_of(x, kernel, strides, pads, dilations)
     sizes = [
         (size - 1) * stride + reach - before - after
         for size, stride, reach, before, after in zip(
@@ -149,7 +185,7 @@ def columns_to_image(
     size: Sequence[int],
     block: Sequence[int],
     dilations: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
+    pads: Sequence[int] | str | None = None,
     strides: Sequence[int] | None = None,
 ) -> Tensor:
     """Columns of blocks put back into an image, overlaps added: `F.fold` for any number of axes and uneven padding."""
@@ -206,3 +242,13 @@ def deformable_conv2d(
     read = read.reshape(batch, groups, -1, rows, columns, high, wide)
     result = torch.einsum("ngcijhw,gocij->ngohw", read, weight.unflatten(0, (groups, -1))).flatten(1, 2)
     return result if bias is None else result + bias.reshape(-1, 1, 1)
+
+
+def convolve_causally(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, state: Tensor | None = None, silu: bool = False
+) -> tuple[Tensor, Tensor]:
+    """A convolution of each channel over what came before, and the end of the data, to go on from."""
+    reach = weight.shape[2] - 1
+    x = F.pad(x, (reach, 0)) if state is None else torch.cat([state, x], 2)
+    y = F.conv1d(x, weight, bias, groups=len(weight))
+    return F.silu(y) if silu else y, x[:, :, x.shape[2] - reach :]

@@ -14,7 +14,7 @@ from assay.write.parts import Value
 @TABLE.rule("Attention")
 def attention(call: Call, w: Builder) -> None:
     heads = (call.attribute("q_num_heads"), *[call.attribute("kv_num_heads")] * 2)
-    joined = rank_of(call.x) != 4  # heads lie side by side in the last axis
+    joined = heads[0] is not None and rank_of(call.x) != 4  # heads lie side by side in the last axis
     packed = call.x.producer()
     split: list[Value | None] = []
     for given, count in zip(call.inputs[:3], heads, strict=True):
@@ -43,23 +43,23 @@ def _native(call: Call, w: Builder, split: list[Value | None]) -> str | None:
     further = any(value is not None for value in [*targets(call)[1:], *call.inputs[4:]])
     if special or further or max(windows) >= 0 or (mask is not None and (causal or not _fits(call, mask))):
         return None
-    if call.attribute("q_num_heads") != call.attribute("kv_num_heads") or _grouped(call):
-        groups = ", enable_gqa=True"
-    else:
-        groups = ""
+    grouped = call.attribute("q_num_heads") != call.attribute("kv_num_heads") or _grouped(call)
     options = arguments_of(
         None if mask is None else f"attn_mask={w.array(mask)}",
         "is_causal=True" if causal else None,
         None if scale is None else f"scale={scale}",
+        "enable_gqa=True" if grouped else None,
     )
     operands = [w.array(part) if isinstance(part, ir.Value) else w.use(part) for part in split]
-    return f"F.scaled_dot_product_attention({arguments_of(*operands, options)}{groups})"
+    return f"F.scaled_dot_product_attention({arguments_of(*operands, options)})"
 
 
 def _grouped(call: Call) -> bool:
     """Whether several heads of the query share one of the key, as shapes (batch, heads, …) tell."""
-    if rank_of(call.x) != 4 or any(value is None or value.shape is None for value in call.inputs[:2]):
+    if call.attribute("q_num_heads") is not None:
         return False
+    if any(value is None or value.shape is None for value in call.inputs[:2]):
+        return True  # perhaps
     return call.shape(0)[1] != call.shape(1)[1]
 
 

@@ -76,9 +76,8 @@ def _native_resize(call: Call, w: Builder, mode: str, coordinates: str, rounding
         ratios = [float(str(factor)) for factor in factors.astype("float32")]
         if any(not math.isclose(a * ratio, b) for a, b, ratio in zip(before, after, ratios, strict=True)):
             return None
-    call.constant(slot)
-    call.constant(1)
-    call.constant(2)
+    for place in (1, 2, 3):
+        call.constant(place)
     size = after[2:]
     where = f"size={size if len(set(size)) > 1 or rank == 3 else size[0]}"
     if rank == 3:

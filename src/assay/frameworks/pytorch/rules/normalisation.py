@@ -22,7 +22,7 @@ def is_one_layer(call: Call) -> bool:
     if call.kind in ("LayerNormalization", "RMSNormalization"):
         return len([value for value in targets(call) if value is not None]) == 1 and _covers(call, scale, axis)
     if call.kind == "BatchNormalization":
-        return not call.attributes.get("training_mode", 0)
+        return not call.attributes.get("training_mode", 0) and call.x.shape is not None
     return True
 
 
@@ -30,7 +30,7 @@ def is_one_layer(call: Call) -> bool:
 def batch_norm(call: Call, w: Builder) -> None:
     training = bool(call.attribute("training_mode", 0))
     epsilon, momentum = call.attribute("epsilon", 1e-5), call.attribute("momentum", 0.9)
-    if training or not call.weights:
+    if training or not call.weights or call.x.shape is None:
         return _functional_batch_norm(call, w, training, epsilon, momentum)
     affine = w.model.role(call.weights["weight"]) != "constant"
     weights = [NativeWeight(role, call.weights[role]) for role in (_ROLES if affine else _ROLES[2:])]

@@ -37,6 +37,8 @@ def flatten(call: Call, w: Builder) -> None:
         w.emit(call.y, f"{x}.reshape(1, -1)", light=True)
     elif axis == rank:
         w.emit(call.y, f"{x}.reshape(-1, 1)", light=True)
+    elif axis < 0:
+        w.emit(call.y, f"flatten_before({x}, {axis})", light=True)
     else:
         w.emit(call.y, f"{x}.flatten(0, {axis - 1}).flatten(1)", light=True)
 

@@ -11,6 +11,7 @@ from assay.frameworks.pytorch.rules.common import (
     TABLE,
     arguments_of,
     call_layer,
+    emit_wanted,
     given,
     numbers,
     one_or_all,
@@ -69,6 +70,27 @@ def window_of(call: Call, kernel: list[int], x: ir.Value) -> Window:
     return window
 
 
+def is_one_layer(call: Call) -> bool:
+    """Whether a convolution or pool is a layer of torch's and nothing more."""
+    auto = call.attributes.get("auto_pad", "NOTSET")
+    pads = call.attributes.get("pads") or []
+    half = len(pads) // 2
+    if auto not in ("NOTSET", "VALID") or (pads[:half] != pads[half:] and call.kind != "ConvTranspose"):
+        return False
+    if call.kind == "Conv":
+        return True
+    if call.kind == "ConvTranspose":
+        return "output_shape" not in call.attributes and not any(_cut_of(call))
+    floating = call.x.dtype is None or call.x.dtype.is_floating_point()
+    small = all(2 * pad <= size for pad, size in zip(pads, call.attributes["kernel_shape"], strict=False))
+    plain = call.kind == "MaxPool" or set(call.attributes.get("dilations") or [1]) == {1}
+    return floating and small and plain and len(call.outputs) == 1
+
+
+def _cut_of(call: Call) -> list[int]:
+    return _transposed_window(call, _kernel(call, call.weights["weight"]))[2]
+
+
 def padded(w: Builder, x: str, window: Window, value: str = "") -> str:
     """x with the window's padding around it; the window has none afterwards."""
     fill = f", value={value}" if value else ""
@@ -107,8 +129,13 @@ def _kernel(call: Call, weight: ir.Value | None) -> list[int]:
     if kernel is not None:
         return list(kernel)
     sizes = None if weight is None else sizes_known(weight)
+    if sizes is None and call.attribute("auto_pad", "NOTSET").startswith("SAME"):
+        raise UnsupportedError(
+            f"{call.kind} with automatic padding for a kernel of unknown size cannot be written",
+            [f"{call.kind}: auto_pad"],
+        )
     if sizes is None:
-        return [1] * _rank(call)  # asked for nowhere but in automatic padding
+        return [1] * _rank(call)  # of which only the length matters
     return [int(size) for size in sizes[2:]]
 
 
@@ -192,7 +219,12 @@ def functional_transposed(call: Call, w: Builder) -> None:
 
 
 def _emit_cut(call: Call, w: Builder, text: str, cut: list[int]) -> None:
-    w.emit(call.y, f"F.pad({text}, {tuple(cut)})" if any(cut) else text, light=True)
+    if len(cut) == _rank(call):  # sizes, where it is not known how much of the result they leave
+        upper = ", upper=True" if call.attribute("auto_pad", "NOTSET") == "SAME_UPPER" else ""
+        text = f"cut_to_size({text}, {tuple(cut)}{upper})"
+    elif any(cut):
+        text = f"F.pad({text}, {tuple(cut)})"
+    w.emit(call.y, text, light=True)
 
 
 def _transposed_window(call: Call, kernel: list[int]) -> tuple[Window, list[int], list[int]]:
@@ -212,10 +244,7 @@ def _transposed_window(call: Call, kernel: list[int]) -> tuple[Window, list[int]
             else:
                 sizes = sizes_known(call.x)
                 if sizes is None:
-                    raise UnsupportedError(
-                        "ConvTranspose to a given shape, from one that is not known, cannot be written",
-                        ["ConvTranspose: output_shape"],
-                    )
+                    return Window(kernel, strides, dilations, [0] * rank, [0] * rank), more, list(wanted[-rank:])
                 total = strides[axis] * (sizes[axis + 2] - 1) + more[axis] + reach - wanted[-rank:][axis]
             half = max(total, 0) // 2
             before[axis] = half if auto == "SAME_UPPER" else max(total, 0) - half
@@ -238,8 +267,6 @@ def max_pool(call: Call, w: Builder) -> None:
     x = w.array(call.x)
     outputs = targets(call)
     if len(outputs) > 1 and outputs[1] is not None:
-        if window.same is not None:
-            raise UnsupportedError("MaxPool's places with automatic padding of unknown sizes", ["MaxPool: Indices"])
         more = _listed(window, f"ceil_mode={ceil}" if ceil else None, "column_major=True" if columns else None)
         return w.emit(outputs, f"max_pool_with_places({x}, {more})")
     small = all(2 * pad <= size for pad, size in zip(window.before, window.kernel, strict=True))
@@ -282,7 +309,7 @@ def _listed(window: Window, *more: str | None) -> str:
     return arguments_of(
         str(tuple(window.kernel)),
         f"strides={tuple(window.strides)}" if window.strides != [1] * rank else None,
-        f"pads={tuple(padding)}" if any(padding) else None,
+        f'pads="{window.same}"' if window.same else f"pads={tuple(padding)}" if any(padding) else None,
         f"dilations={tuple(window.dilations)}" if window.dilations != [1] * rank else None,
         *more,
     )
@@ -304,8 +331,6 @@ def average_pool(call: Call, w: Builder) -> None:
             arguments.append(keyword("count_include_pad", counted, True))
         return call_layer(call, w, f"nn.AvgPool{window.rank}d", arguments, [])
     x = w.array(call.x)
-    if window.same is not None:
-        raise UnsupportedError("AveragePool with automatic padding of unknown sizes", ["AveragePool: auto_pad"])
     more = _listed(window, "ceil_mode=True" if ceil else None, "count_padding=True" if counted else None)
     w.emit(call.y, f"average_windows({x}, {more})", light=True)
 
@@ -314,8 +339,6 @@ def average_pool(call: Call, w: Builder) -> None:
 def lp_pool(call: Call, w: Builder) -> None:
     window = window_of(call, list(call.attribute("kernel_shape")), call.x)
     power, ceil = call.attribute("p", 2), bool(call.attribute("ceil_mode", 0))
-    if window.same is not None:
-        raise UnsupportedError("LpPool with automatic padding of unknown sizes", ["LpPool: auto_pad"])
     more = _listed(window, "ceil_mode=True" if ceil else None)
     w.emit(call.y, f"norm_of_windows({w.array(call.x)}, {power}, {more})", light=True)
 
@@ -396,5 +419,17 @@ def _centred(call: Call, w: Builder, value: ir.Value | None, slot: int, shaped: 
     if not given(call, slot):
         return text
     zero = call.inputs[slot]
-    place = shaped if zero is not None and rank_of(zero) == 1 else ""
-    return f"({text} - {w.array(zero)}.double(){f'.reshape{place}' if place else ''})"
+    place = shaped if zero is not None and rank_of(zero) != 0 else ""
+    return f"{text} - {w.array(zero)}.double(){f'.reshape{place}' if place else ''}"
+
+
+@TABLE.rule("CausalConvWithState")
+def causal_convolution(call: Call, w: Builder) -> None:
+    activation = call.attribute("activation", "none")
+    names = ("bias", "state")
+    options = [
+        f"{name}={w.array(value)}" for slot, name in enumerate(names, 2) if (value := call.computed(slot)) is not None
+    ]
+    options += ["silu=True"] if activation in ("silu", "swish") else []
+    operands = [w.array(value) for value in call.inputs[:2]]
+    emit_wanted(w, targets(call), f"convolve_causally({arguments_of(*operands, *options)})", 2)
