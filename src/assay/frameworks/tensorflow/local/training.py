@@ -1,5 +1,7 @@
 """Steps of optimizers as functions; see `assay.frameworks.tensorflow.local`."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 
@@ -69,3 +71,11 @@ def drop_elements(
     kept = tf.random.uniform(tf.shape(x), dtype=x.dtype, seed=seed) >= rate
     kept |= tf.logical_not(tf.cast(training, tf.bool))
     return tf.where(kept, tf.where(training, x / (1 - rate), x), 0), kept
+
+
+def gradients_of(function: Callable[..., tf.Tensor], inputs: list[tf.Tensor]) -> list[tf.Tensor]:
+    """The gradient of the sum of a function's result with respect to each input."""
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        result = function(*inputs)
+    return tape.gradient(result, inputs, unconnected_gradients=tf.UnconnectedGradients.ZERO)
