@@ -12,7 +12,8 @@ def run_loop(body, trips, condition, states, count):
     """
     limit = None if trips is None else numbers_of(trips)[0]
     going = condition is None or bool(numbers_of(condition)[0])
-    states, rows, step = list(states), [[] for _ in range(count)], 0
+    states, step = list(states), 0
+    rows: list[list] = [[] for _ in range(count)]
     while going and (limit is None or step < limit):
         results = body(ops.convert_to_tensor(step, dtype="int64"), ops.convert_to_tensor(True), *states)
         again, *results = results if isinstance(results, tuple) else (results,)
@@ -29,7 +30,8 @@ def run_scan(body, states, inputs, input_axes, input_backwards, output_axes, out
     Gives the last states and each kind of rows stacked.
     """
     steps = inputs[0].shape[input_axes[0]]
-    states, rows = list(states), [[] for _ in output_axes]
+    states = list(states)
+    rows: list[list] = [[] for _ in output_axes]
     for step in range(steps):
         slices = [
             ops.take(x, steps - 1 - step if backwards else step, axis=axis)

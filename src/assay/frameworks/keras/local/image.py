@@ -121,7 +121,8 @@ def pixels_at(x, indices, padding="zeros"):
     """x (batch, channels, …) at rows of whole places (batch, n, axes); zeros beyond its edges unless those are repeated."""
     sizes = tuple(x.shape[2:])
     flat = ops.reshape(x, (x.shape[0], x.shape[1], int(np.prod(sizes))))
-    place, inside = 0, True
+    place = ops.zeros_like(indices[..., 0])
+    inside = place == 0
     for axis, size in enumerate(sizes):
         index = indices[..., axis]
         inside = inside & (index >= 0) & (index < size)
@@ -137,7 +138,7 @@ def interpolate_at(x, places, padding="zeros"):
     low = ops.cast(low, "int64")
     total = 0
     for corner in itertools.product((0, 1), repeat=places.shape[-1]):
-        weight = 1
+        weight = ops.ones_like(part[..., 0])
         for axis, upper in enumerate(corner):
             weight = weight * (part[..., axis] if upper else 1 - part[..., axis])
         total = total + weight[:, None] * pixels_at(x, low + ops.convert_to_tensor(corner, dtype="int64"), padding)
@@ -150,7 +151,7 @@ def cubic_at(x, places, padding, align_corners, cubic=-0.75):
     part = places - low
     total = 0
     for corner in itertools.product((-1, 0, 1, 2), repeat=places.shape[-1]):
-        weight = 1
+        weight = ops.ones_like(part[..., 0])
         for axis, offset in enumerate(corner):
             d = ops.abs(part[..., axis] - offset)
             near = ((cubic + 2) * d - (cubic + 3)) * d**2 + 1
@@ -236,7 +237,7 @@ def largest_corner_at(x, places, beyond):
     low = ops.cast(low, "int64")
     seen = []
     for corner in itertools.product((0, 1), repeat=2):
-        weight = 1
+        weight = ops.ones_like(part[..., 0])
         for axis, upper in enumerate(corner):
             weight = weight * (part[..., axis] if upper else 1 - part[..., axis])
         seen.append(weight[:, None] * pixels_at(x, low + ops.convert_to_tensor(corner, dtype="int64"), "border"))

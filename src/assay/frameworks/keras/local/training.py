@@ -1,5 +1,6 @@
 """Steps of optimizers, as ONNX's training operators state them."""
 
+import keras
 from keras import ops
 
 
@@ -29,3 +30,23 @@ def momentum_step(rate, step, x, gradient, velocity, alpha, beta, norm, nesterov
     factor = ops.where(ops.cast(step, "int64") > 0, beta, 1.0)
     velocity = alpha * velocity + ops.cast(factor, x.dtype) * gradient
     return x - rate * (gradient + alpha * velocity if nesterov else velocity), velocity
+
+
+def gradients_of(function, *sources):
+    """The gradient of the sum of a function's result with respect to each of its arguments, by the backend."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            result = function(*sources)
+        return tape.gradient(result, sources)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.grad(lambda *values: ops.sum(function(*values)), tuple(range(len(sources))))(*sources)
+    import torch
+
+    with torch.enable_grad():
+        leaves = [source.detach().requires_grad_() for source in sources]
+        return torch.autograd.grad(function(*leaves).sum(), leaves)

@@ -187,12 +187,16 @@ def swish(call: Call, w: Builder) -> None:
 @TABLE.rule("LeakyRelu", "Elu")
 def sloped(call: Call, w: Builder) -> None:
     leaky = call.kind == "LeakyRelu"
+    narrow = not leaky and str(call.x.dtype) in ("FLOAT16", "BFLOAT16")  # TensorFlow rounds on the way
     alpha = w.literal(call.attribute("alpha", 0.01 if leaky else 1.0), "slope" if leaky else "alpha")
     text = (
         f"ops.leaky_relu({w.use(call.x)}, negative_slope={alpha})"
         if leaky
         else f"ops.elu({w.use(call.x)}, alpha={alpha})"
     )
+    if narrow:
+        kind = type_of(call.x)
+        text = f'ops.cast(ops.elu(ops.cast({w.use(call.x)}, "float32"), alpha={alpha}), "{kind}")'
     w.emit(call.y, text, light=True)
 
 

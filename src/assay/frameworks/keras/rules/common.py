@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from assay.graph.calls import Call
 from assay.graph.layout import order_of
-from assay.write.body import Builder
+from assay.write.body import Builder, is_constant
 from assay.write.table import Argument, Table, keyword
 
 TABLE = Table("keras")
@@ -65,15 +65,29 @@ def moved(text: str, order: Sequence[int]) -> str:
     return text if list(order) == sorted(order) else f"ops.transpose({text}, {tuple_text(order)})"
 
 
-def in_order(value: ir.Value, text: str, wanted: Sequence[int]) -> str:
-    """A value's text transposed so that its ONNX axes stand in the wanted order."""
-    order = order_of(value)
-    return moved(text, [order.index(axis) for axis in wanted])
-
-
 def rank_of(value: ir.Value | None) -> int | None:
     """The number of axes, if it is known."""
     return None if value is None or value.shape is None else len(value.shape)
+
+
+def _stored_in(value: ir.Value, call: Call) -> tuple[int, ...] | None:
+    """The order in which a constant array is kept, if that is not ONNX's (see `Builder`): that of the call's result."""
+    order = order_of(call.y)
+    natural = order == tuple(range(len(order)))
+    size = 0 if value.const_value is None else value.const_value.size
+    return order if is_constant(value) and not natural and size > 1 else None
+
+
+def vector(call: Call, w: Builder, value: ir.Value | None) -> str:
+    """One value for each channel, computed or constant."""
+    assert value is not None
+    return f"ops.reshape({w.array(value)}, (-1,))" if _stored_in(value, call) else w.array(value)
+
+
+def kernel_in_order(call: Call, w: Builder, value: ir.Value, wanted: Sequence[int]) -> str:
+    """A kernel, computed or constant, with its ONNX axes in the wanted order."""
+    order = _stored_in(value, call) or order_of(value)
+    return moved(w.array(value), [order.index(axis) for axis in wanted])
 
 
 def from_end(axis: int, rank: int) -> int:

@@ -35,9 +35,6 @@ def linear(call: Call, w: Builder) -> None:
 
 @TABLE.rule("MatMul")
 def matmul(call: Call, w: Builder) -> None:
-    if str(call.x.dtype) in ("FLOAT16", "BFLOAT16"):
-        w.emit(call.y, f"matmul_in_float32({w.array(call.x)}, {w.array(call.inputs[1])})", light=True)
-        return
     text = f"ops.matmul({w.array(call.x)}, {w.array(call.inputs[1])})"
     if is_float(call.y) or type_of(call.y) not in ("uint64", "uint32"):
         w.emit(call.y, text, light=True)
@@ -54,9 +51,6 @@ def gemm(call: Call, w: Builder) -> None:
         a = f"ops.transpose({a})"
     if call.attribute("transB", 0):
         b = f"ops.transpose({b})"
-    if str(call.x.dtype) in ("FLOAT16", "BFLOAT16"):
-        w.emit(call.y, f"matmul_in_float32({w.array(call.x)}, {w.array(call.inputs[1])})", light=True)
-        return
     text = f"ops.matmul({a}, {b})"
     if alpha != 1.0:
         text = f"{w.literal(alpha, 'alpha')} * {text}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.frameworks.keras.rules.common import TABLE, moved, rank_of, typed
+from assay.frameworks.keras.rules.common import TABLE, moved, rank_of, typed, vector
 from assay.graph.calls import Call
 from assay.graph.layout import order_of
 from assay.model import constant_of, shape_of
@@ -35,7 +35,7 @@ def _in_evaluation(call: Call) -> bool:
 def batch_norm(call: Call, w: Builder) -> None:
     momentum, epsilon = call.attribute("momentum", 0.9), call.attribute("epsilon", 1e-5)
     if not _in_evaluation(call):
-        _batch_norm_function(call, w, [w.array(call.weights[role]) for role in _LEAVES], momentum, epsilon)
+        _batch_norm_function(call, w, [vector(call, w, call.weights[role]) for role in _LEAVES], momentum, epsilon)
         return
     call.attribute("training_mode")
     arguments = [keyword("momentum", momentum, 0.99), keyword("epsilon", epsilon, 1e-3), *typed(call)]
@@ -47,7 +47,7 @@ def batch_norm(call: Call, w: Builder) -> None:
 @TABLE.rule("FunctionalBatchNormalization")
 def functional_batch_norm(call: Call, w: Builder) -> None:
     momentum, epsilon = call.attribute("momentum", 0.9), call.attribute("epsilon", 1e-5)
-    _batch_norm_function(call, w, [w.array(value) for value in call.inputs[1:5]], momentum, epsilon)
+    _batch_norm_function(call, w, [vector(call, w, value) for value in call.inputs[1:5]], momentum, epsilon)
 
 
 def _batch_norm_function(call: Call, w: Builder, operands: list[str], momentum: float, epsilon: float) -> None:
@@ -109,7 +109,7 @@ def instance_norm(call: Call, w: Builder) -> None:
 
 @TABLE.rule("FunctionalInstanceNormalization")
 def functional_instance_norm(call: Call, w: Builder) -> None:
-    listed = ", ".join([w.use(call.x), *(w.array(value) for value in call.inputs[1:3])])
+    listed = ", ".join([w.use(call.x), *(vector(call, w, value) for value in call.inputs[1:3])])
     w.emit(call.y, f"instance_norm({listed}, {call.attribute('epsilon', 1e-5)})", light=True)
 
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from assay.frameworks.keras.rules.common import TABLE, in_order, is_float, numbers, rank_of, tuple_text, typed
+from assay.frameworks.keras.rules.common import (
+    TABLE,
+    is_float,
+    kernel_in_order,
+    numbers,
+    rank_of,
+    tuple_text,
+    typed,
+    vector,
+)
 from assay.graph.calls import Call
 from assay.graph.layout import order_of
 from assay.model import shape_of
@@ -128,8 +137,8 @@ def functional_convolution(call: Call, w: Builder) -> None:
     assert weight is not None and rank is not None
     call.attribute("kernel_shape")
     groups = call.attribute("group", 1)
-    kernel = in_order(weight, w.use(weight), (*range(2, rank), 1, 0))
-    bias = f", {w.use(call.inputs[2])}" if len(call.inputs) > 2 and call.inputs[2] is not None else ""
+    kernel = kernel_in_order(call, w, weight, (*range(2, rank), 1, 0))
+    bias = f", {vector(call, w, call.inputs[2])}" if len(call.inputs) > 2 and call.inputs[2] is not None else ""
     more = _options(call, rank - 2) + (f", groups={groups}" if groups != 1 else "")
     w.emit(call.y, f"padded_conv({w.use(call.x)}, {kernel}{bias}{more})", light=True)
 
@@ -223,8 +232,8 @@ def functional_transposed_convolution(call: Call, w: Builder) -> None:
     assert weight is not None and rank is not None
     call.attribute("kernel_shape")
     groups, extra, shape = call.attribute("group", 1), call.attribute("output_padding"), call.attribute("output_shape")
-    kernel = in_order(weight, w.use(weight), (*range(2, rank), 0, 1))
-    bias = f", {w.use(call.inputs[2])}" if len(call.inputs) > 2 and call.inputs[2] is not None else ""
+    kernel = kernel_in_order(call, w, weight, (*range(2, rank), 0, 1))
+    bias = f", {vector(call, w, call.inputs[2])}" if len(call.inputs) > 2 and call.inputs[2] is not None else ""
     more = _options(call, rank - 2) + (f", groups={groups}" if groups != 1 else "")
     more += f", output_padding={tuple(extra)}" if extra else ""
     more += f", output_shape={tuple(shape)}" if shape else ""
