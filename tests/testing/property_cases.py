@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,20 @@ OPSET = 22
 
 @dataclass(frozen=True)
 class Example:
-    """One node with its inputs by name; those that are left out are None."""
+    """One node with its inputs by name; some may be constants of the model."""
 
     node: onnx.NodeProto
     inputs: dict[str, np.ndarray]
+    constants: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def varied(self, constant: bool, double: bool) -> Example:
+        """The same with shapes, axes and indices in the model itself; or in float64."""
+        inputs = {
+            name: array.astype(np.float64) if double and array.dtype == np.float32 and name != "scales" else array
+            for name, array in self.inputs.items()
+        }
+        kept = {name: a for name, a in inputs.items() if constant and (a.dtype.kind in "iu" or name == "scales")}
+        return Example(self.node, {name: a for name, a in inputs.items() if name not in kept}, kept)
 
     def model(self) -> onnx.ModelProto:
         infos = [
@@ -27,15 +37,19 @@ class Example:
             for name, array in self.inputs.items()
         ]
         outputs = [onnx.helper.make_empty_tensor_value_info(name) for name in self.node.output]
-        graph = onnx.helper.make_graph([self.node], "example", infos, outputs)
+        constants = [onnx.numpy_helper.from_array(array, name) for name, array in self.constants.items()]
+        graph = onnx.helper.make_graph([self.node], "example", infos, outputs, constants)
         opset = [onnx.helper.make_opsetid("", OPSET)]
         return onnx.shape_inference.infer_shapes(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10))
 
     def __str__(self) -> str:
         shapes = {
-            name: a.tolist() if a.dtype.kind in "iu" and a.size <= 12 else a.shape for name, a in self.inputs.items()
+            name: a.tolist() if a.dtype.kind in "iu" and a.size <= 12 else a.shape
+            for name, a in {**self.inputs, **self.constants}.items()
         }
-        return f"{onnx.printer.to_text(self.node)} of {shapes}"
+        kind = next(iter(self.inputs.values())).dtype
+        constant = f" ({', '.join(self.constants)} constant)" if self.constants else ""
+        return f"{onnx.printer.to_text(self.node)} of {kind} {shapes}{constant}"
 
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -43,7 +57,8 @@ FAMILIES: dict[str, st.SearchStrategy[Example]] = {}
 
 
 def _family(function: Callable[[Draw], Example]) -> Callable[[Draw], Example]:
-    FAMILIES[function.__name__.strip("_")] = st.composite(function)()
+    plain, flag = st.composite(function)(), st.booleans()
+    FAMILIES[function.__name__.strip("_")] = st.builds(Example.varied, plain, flag, flag)
     return function
 
 
@@ -133,7 +148,7 @@ def _pool(draw: Draw, kind: str, **more: Any) -> Example:
     spatial, _, attributes = _window(draw, draw(st.integers(1, 3)), pooling=True)
     if "auto_pad" not in attributes:
         attributes["ceil_mode"] = int(_flag(draw))
-    elif kind == "AveragePool":  # ONNX's reference, ONNX Runtime and the specification all differ
+    else:  # ONNX's reference, ONNX Runtime and the specification all differ
         attributes["dilations"] = None
     x = _floats(draw, *_sizes(draw, 2, 1, 2), *spatial)
     return _node(kind, {"x": x}, **attributes, **more)
@@ -317,17 +332,21 @@ def _einsum(draw: Draw) -> Example:
 
 def _recurrent(draw: Draw, kind: str, gates: int, outputs: Sequence[str], **more: Any) -> Example:
     steps, batch, inside, hidden = _sizes(draw, 4, 1, 4)
+    direction = draw(st.sampled_from(["forward", "reverse", "bidirectional"]))
+    ways = 2 if direction == "bidirectional" else 1
     inputs = {
         "x": _floats(draw, steps, batch, inside),
-        "w": _floats(draw, 1, gates * hidden, inside),
-        "r": _floats(draw, 1, gates * hidden, hidden),
-        "b": _floats(draw, 1, 2 * gates * hidden) if _flag(draw) else None,
-        "lengths": None,
-        "h0": _floats(draw, 1, batch, hidden) if _flag(draw) else None,
+        "w": _floats(draw, ways, gates * hidden, inside),
+        "r": _floats(draw, ways, gates * hidden, hidden),
+        "b": _floats(draw, ways, 2 * gates * hidden) if _flag(draw) else None,
+        "lengths": np.array(_sizes(draw, batch, 1, steps), np.int32) if _flag(draw) else None,
+        "h0": _floats(draw, ways, batch, hidden) if _flag(draw) else None,
     }
     if kind == "LSTM" and inputs["h0"] is not None:
-        inputs["c0"] = _floats(draw, 1, batch, hidden)
-        inputs["p"] = _floats(draw, 1, 3 * hidden) if _flag(draw) else None
+        inputs["c0"] = _floats(draw, ways, batch, hidden)
+        inputs["p"] = _floats(draw, ways, 3 * hidden) if _flag(draw) else None
+    if direction != "forward":
+        more["direction"] = direction
     return _node(kind, inputs, outputs, hidden_size=hidden, **more)
 
 
