@@ -61,11 +61,12 @@ def attention_with_options(
     bias = attention_bias(capped, mask, before, lengths, causal, window)
     masked = capped + bias
     raised = masked if precision is None else masked.astype(precision)
-    # A softmax that gives zeros where there is nothing to look at, and adds in its own precision, as ONNX says:
-    # jnp.sum adds 16-bit floats in float32.
+    # A softmax that gives zeros where there is nothing to look at, and adds bfloat16 in its own precision as ONNX's
+    # reference does: jnp.sum adds it in float32.
     none = jnp.isneginf(bias.max(axis=-1, keepdims=True))
     raised = jnp.exp(raised - lax.stop_gradient(jnp.where(none, 0, raised.max(axis=-1, keepdims=True))))
-    total = lax.reduce_sum(raised, (3,))[..., None]
+    rounded = raised.dtype == jnp.bfloat16
+    total = lax.reduce_sum(raised, (3,))[..., None] if rounded else raised.sum(axis=-1, keepdims=True)
     weights = jnp.where(none, 0, raised / jnp.where(none, 1, total)).astype(query.dtype)
     output = weights @ value
     if joined:

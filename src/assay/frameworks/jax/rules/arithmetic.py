@@ -12,6 +12,7 @@ from assay.frameworks.jax.rules.common import (
     is_moved,
     is_signed,
     number_text,
+    rank_of,
 )
 from assay.graph.calls import Call
 from assay.graph.layout import order_of
@@ -161,19 +162,22 @@ def is_infinite(call: Call, w: Builder) -> None:
 def prelu(call: Call, w: Builder) -> None:
     weight = call.weights["weight"]
     sizes = sizes_of(weight)
-    channels = call.shape()[1] if len(call.shape()) > 1 else 1
     count = math.prod(sizes)
-    per_channel = len(sizes) == 1 or count == max(sizes)  # as exported: one slope, or one for each channel
-    if not per_channel or (count != 1 and (count != channels or not _at_channels(sizes, len(call.shape())))):
+    if count != 1 and not _is_by_channel(call, sizes):
         functional_prelu(call, w)
         return
     steps = () if len(sizes) == 1 else (reshape(sizes, (count,)),)
     call_layer(call, w, "PReLU", [positional(count, "channels")], [NativeWeight("slope", weight, steps)])
 
 
-def _at_channels(sizes: tuple[int, ...], rank: int) -> bool:
-    """Whether a slope of several elements stands at the channel axis of data of this rank."""
-    return len(sizes) == 1 if rank <= 2 else len(sizes) >= rank - 1 and sizes[len(sizes) - rank + 1] == max(sizes)
+def _is_by_channel(call: Call, sizes: tuple[int, ...]) -> bool:
+    """Whether a slope has an element for each channel of the data."""
+    rank, shape = rank_of(call.x), call.x.shape
+    if rank is None or shape is None or rank < 2 or math.prod(sizes) != max(sizes) or max(sizes) != shape[1]:
+        return False
+    if len(sizes) == 1:  # by a reshape that is taken along, as the last axis, or as old models mean it
+        return len(call.nodes) == 2 or rank == 2 or bool(shape[rank - 1] != sizes[0])
+    return len(sizes) >= rank - 1 and sizes[len(sizes) - rank + 1] == max(sizes)
 
 
 @TABLE.rule("FunctionalPRelu")
