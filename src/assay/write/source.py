@@ -380,7 +380,8 @@ def model_source(
     imports = import_lines({**_HOST_IMPORTS, **style.imports}, "\n".join([local, classes_text, footer]))
     head = [style.header(model), "", imports]
     if local:
-        head.extend(["", "", local])
+        gap = ["", ""] if local.startswith(("class ", "def ", "@")) else [""]  # as is usual before a constant
+        head.extend([*gap, local])
     top = "\n".join(head)
     offset = top.count("\n") + 1
     lines = {offset + number: nodes for number, (_, nodes) in enumerate(rendered, start=1) if nodes}
