@@ -31,6 +31,14 @@ class Example:
         kept = {name: a for name, a in inputs.items() if constant and (a.dtype.kind in "iu" or name == "scales")}
         return Example(self.node, {name: a for name, a in inputs.items() if name not in kept}, kept)
 
+    def single(self) -> Example:
+        """The same in float32."""
+
+        def narrow(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {name: a.astype(np.float32) if a.dtype == np.float64 else a for name, a in arrays.items()}
+
+        return Example(self.node, narrow(self.inputs), narrow(self.constants))
+
     def model(self) -> onnx.ModelProto:
         infos = [
             onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
