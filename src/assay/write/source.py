@@ -232,12 +232,16 @@ def _forward_line(
 
 
 def _call_tree(text: str) -> Tree:
-    """An over-long `target = call(arguments)` as a tree that can be broken at the outermost call's arguments."""
+    """An over-long `target = call(arguments)` as a tree that can be broken at the arguments, and at theirs."""
     opening = text.find("(")
     if opening < 0 or not text.endswith(")"):
         return text
-    depth, start, elements = 0, opening + 1, []
+    depth, start, elements, quoted = 0, opening + 1, [], False
     for place in range(opening, len(text)):
+        if text[place] == '"' and text[place - 1] != "\\":
+            quoted = not quoted
+        if quoted:
+            continue
         depth += text[place] in "([{"
         depth -= text[place] in ")]}"
         if depth == 0:
@@ -247,7 +251,11 @@ def _call_tree(text: str) -> Tree:
         elif depth == 1 and text[place] == ",":
             elements.append(text[start:place].strip())
             start = place + 1
-    return Nested(text[: opening + 1], tuple(elements), ")")
+    inner = (_call_tree(item) if _CALL.match(item) else item for item in elements)
+    return Nested(text[: opening + 1], tuple(inner), ")")
+
+
+_CALL = re.compile(r"(\w+=)?[\w.]+\(")  # an argument that is a call itself
 
 
 def _signature(text: str, width: int) -> list[str]:
