@@ -60,7 +60,10 @@ def _by_torch(
     for place in places:
         inputs[place] = inputs[place].detach().clone().requires_grad_()
     leaves = [inputs[place] for place in places]
-    found = torch.autograd.grad(_total(function(*inputs), seeds), leaves, allow_unused=True)
+    total = _total(function(*inputs), seeds)
+    if not total.requires_grad:  # a result that nothing changes smoothly
+        return [np.zeros(tuple(leaf.shape)) for leaf in leaves]
+    found = torch.autograd.grad(total, leaves, allow_unused=True)
     return [
         np.zeros(tuple(leaf.shape)) if slope is None else slope.numpy()
         for leaf, slope in zip(leaves, found, strict=True)

@@ -1,8 +1,10 @@
-"""Attention where Keras has it; ONNX's other forms are written by what ONNX defines them with."""
+"""Attention: Keras' own where it has the form, a local function with all of ONNX's options elsewhere."""
 
 from __future__ import annotations
 
-from assay.frameworks.keras.rules.common import TABLE, rank_of
+import onnx_ir as ir
+
+from assay.frameworks.keras.rules.common import TABLE, rank_of, type_name
 from assay.graph.calls import Call
 from assay.model import shape_of
 from assay.write.body import Builder
@@ -25,8 +27,11 @@ def _plain(call: Call) -> bool:
     )
 
 
-@TABLE.rule("Attention", when=_plain)
+@TABLE.rule("Attention")
 def attention(call: Call, w: Builder) -> None:
+    if not _plain(call):
+        _attention_with_options(call, w)
+        return
     heads = w.literal(call.attribute("q_num_heads"), "heads")
     call.attribute("kv_num_heads")
     causal = ", is_causal=True" if call.attribute("is_causal", 0) else ""
@@ -43,3 +48,44 @@ def attention(call: Call, w: Builder) -> None:
     w.emit(mixed, f"attention({query}, {key}, {value_part}{causal})")
     _, steps, features = shape_of(call.y)
     w.emit(call.y, f"ops.reshape({w.use(mixed)}, (-1, {steps}, {w.literal(features, 'features')}))", light=True)
+
+
+_STAGES = ("product", "softcap", "mask", "softmax")
+
+
+def _attention_with_options(call: Call, w: Builder) -> None:
+    """Attention with masks, caches, shared heads, and whatever else ONNX has."""
+    more = ""
+    for slot, name in enumerate(("mask", "past_key", "past_value", "lengths"), 3):
+        value = call.computed(slot)
+        more += f", {name}={w.array(value)}" if value is not None else ""
+    attributes = {
+        "heads": call.attribute("q_num_heads"),
+        "kv_heads": call.attribute("kv_num_heads"),
+        "scale": call.attribute("scale"),
+        "causal": bool(call.attribute("is_causal", 0)) or None,
+        "softcap": call.attribute("softcap", 0.0) or None,
+    }
+    more += "".join(f", {name}={value!r}" for name, value in attributes.items() if value is not None)
+    window = (call.attribute("left_window_size", -1), call.attribute("right_window_size", -1))
+    more += f", window={window}" if window != (-1, -1) else ""
+    precision = call.attribute("softmax_precision")
+    more += f', precision="{type_name(ir.DataType(precision))}"' if precision else ""
+    stage = _STAGES[call.attribute("qk_matmul_output_mode", 0)]
+    more += f', scores_after="{stage}"' if stage != "product" else ""
+    text = f"attention_with_options({', '.join(w.array(value) for value in call.inputs[:3])}{more})"
+    if all(value is None for value in call.outputs[1:]):
+        w.emit(call.y, f"{text}[0]")
+    else:
+        w.emit([*call.outputs, *[None] * (4 - len(call.outputs))], text)
+
+
+@TABLE.rule("RotaryEmbedding")
+def rotary_embedding(call: Call, w: Builder) -> None:
+    positions = call.computed(3)
+    more = f", positions={w.array(positions)}" if positions is not None else ""
+    for name, argument in (("num_heads", "heads"), ("rotary_embedding_dim", "size")):
+        value = call.attribute(name, 0)
+        more += f", {argument}={value}" if value else ""
+    more += ", interleaved=True" if call.attribute("interleaved", 0) else ""
+    w.emit(call.y, f"rotary({', '.join(w.array(value) for value in call.inputs[:3])}{more})")
