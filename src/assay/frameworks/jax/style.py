@@ -125,6 +125,10 @@ class JaxStyle(Style):
         return f'"""{model.name} in JAX, with Flax NNX. Arrays are channels-last."""'
 
     def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
+        made = f"lambda: {class_name}(rngs=nnx.Rngs(params=0, dropout=0))"
+        abstract = f"    model = nnx.eval_shape({made})"
+        if len(abstract) > self.line_length:
+            abstract = f"    model = nnx.eval_shape(\n        {made}\n    )"
         return f'''\
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 
@@ -132,7 +136,7 @@ WEIGHTS = Path(__file__).with_name("weights.safetensors")
 def load(weights: str | Path = WEIGHTS) -> {class_name}:
     """The model with the weights of a safetensors file, in evaluation mode."""
     # Under eval_shape nothing is computed: the initial values would only be overwritten.
-    model = nnx.eval_shape(lambda: {class_name}(rngs=nnx.Rngs(params=0, dropout=0)))
+{abstract}
     arrays = load_file(weights)
     state = nnx.state(model, nnx.Not(nnx.RngState))
     loaded = nnx.map_state(lambda path, _: jnp.asarray(arrays[".".join(map(str, path))]), state)

@@ -137,7 +137,7 @@ def quantized_convolution(
     bias: jax.Array | None = None,
     **window: Any,
 ) -> jax.Array:
-    """A convolution of quantised numbers (channels first), quantised; scale and zero point may be the kernel's, by output."""
+    """A convolution of quantised numbers, channels first, quantised; the kernel may have a scale for each output."""
     rank = x.ndim - 2
     x = x.astype(jnp.int32) - x_zero.astype(jnp.int32)
     kernel = kernel.astype(jnp.int32) - kernel_zero.astype(jnp.int32).reshape(-1, 1, *[1] * rank)
