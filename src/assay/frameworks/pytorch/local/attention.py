@@ -23,8 +23,8 @@ def attend_to_keys(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Attention over (batch, heads, length, features); also all keys and values, and the scores.
 
-    `lengths`: how many keys of each sample count. `shown`: the scores as they are (0), capped (1), with the mask (2), or
-    as probabilities (3).
+    `lengths`: how many keys of each sample count. `shown`: the scores as they are (0), capped (1), with the mask (2),
+    or as probabilities (3).
     """
     offset: Tensor | int = 0  # how many keys come before the first query
     if past_key is not None:

@@ -35,7 +35,7 @@ def scan_items(
     input_reversed: Sequence[int] = (),
     output_reversed: Sequence[int] = (),
 ) -> tuple[Tensor, ...]:
-    """Calls the body with the state and one item of each input at a time; gives the last state and what it made, stacked."""
+    """Calls the body with the state and one item of each input at a time: the last state, and what it made, stacked."""
     axes = [*input_axes, *[0] * (len(items) - len(input_axes))]
     columns = [x.unbind(axis) for x, axis in zip(items, axes, strict=True)]
     columns = [

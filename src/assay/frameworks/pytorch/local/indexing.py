@@ -51,7 +51,7 @@ def one_hot_of(indices: Tensor, depth: int, values: Tensor, axis: int = -1) -> T
 
 
 def first_of_sorted(x: Tensor, count: int, dim: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
-    """The largest (or smallest) values and their places; of equal ones the first comes first, as `topk` does not promise."""
+    """The largest (or smallest) values and their places; of equal ones the first comes first, unlike in `topk`."""
     values, places = x.sort(dim=dim, descending=largest, stable=True)
     return values.narrow(dim, 0, count), places.narrow(dim, 0, count)
 
@@ -94,7 +94,7 @@ def suppress_overlapping(
     lowest: float | None = None,
     centred: bool = False,
 ) -> Tensor:
-    """Rows (batch, class, box) of the best boxes of which no two of a class overlap by more than a share of their union."""
+    """Rows (batch, class, box) of the best boxes; no two of a class overlap by more than a share of their union."""
     if centred:
         centre, size = boxes[..., :2], boxes[..., 2:]
         boxes = torch.cat([centre - size / 2, centre + size / 2], -1)

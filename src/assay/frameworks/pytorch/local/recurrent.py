@@ -52,8 +52,8 @@ def run_directions(
 ) -> tuple[Tensor, ...]:
     """Runs a step over the time of (time, batch, features), in one direction or both.
 
-    `step(direction, x, states)` gives new states, of which the first is the output. Past the end of a sequence its states
-    stay and its outputs are zero; backwards it begins at its end.
+    `step(direction, x, states)` gives new states, of which the first is the output. Past the end of a sequence its
+    states stay and its outputs are zero; backwards it begins at its end.
     """
     x = x.transpose(0, 1) if batch_first else x
     states = [state.transpose(0, 1) if batch_first else state for state in states]

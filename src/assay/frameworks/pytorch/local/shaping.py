@@ -78,13 +78,13 @@ def diagonal_of_ones(x: Tensor, dtype: torch.dtype, offset: int = 0) -> Tensor:
 
 
 def depth_to_space(x: Tensor, block: int) -> Tensor:
-    """Blocks from channels, whose order is (row, column, channel); `F.pixel_shuffle` has (channel, row, column)."""
+    """Blocks from channels, whose order is (row, column, channel); `pixel_shuffle` has (channel, row, column)."""
     x = x.unflatten(1, (block, block, -1)).permute(0, 3, 4, 1, 5, 2)
     return x.flatten(4, 5).flatten(2, 3)
 
 
 def space_to_depth(x: Tensor, block: int) -> Tensor:
-    """Channels from blocks, in the order (row, column, channel); `F.pixel_unshuffle` has (channel, row, column)."""
+    """Channels from blocks, in the order (row, column, channel); `pixel_unshuffle` has (channel, row, column)."""
     x = x.unflatten(3, (-1, block)).unflatten(2, (-1, block)).permute(0, 3, 5, 1, 2, 4)
     return x.flatten(1, 3)
 

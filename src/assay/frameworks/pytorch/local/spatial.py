@@ -185,10 +185,10 @@ def columns_to_image(
     size: Sequence[int],
     block: Sequence[int],
     dilations: Sequence[int] | None = None,
-    pads: Sequence[int] | str | None = None,
+    pads: Sequence[int] | None = None,
     strides: Sequence[int] | None = None,
 ) -> Tensor:
-    """Columns of blocks put back into an image, overlaps added: `F.fold` for any number of axes and uneven padding."""
+    """Columns of blocks put back into an image, overlaps added: `fold` for any number of axes and uneven padding."""
     rank = len(size)
     dilations, pads, strides = dilations or [1] * rank, pads or [0] * 2 * rank, strides or [1] * rank
     full = [total + before + after for total, before, after in zip(size, pads[:rank], pads[rank:], strict=True)]

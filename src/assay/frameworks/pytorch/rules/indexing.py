@@ -24,14 +24,15 @@ _REDUCTIONS = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
 def embedding(call: Call, w: Builder) -> None:
     weight = call.weights["weight"]
     entries, features = shape_of(weight)
-    if constant_of(call.x) is not None or call.x.dtype is None:
+    known = constant_of(call.x) is not None
+    if (known and w.attribute_name is None) or call.x.dtype is None:
         return w.emit(call.y, f"{w.array(weight)}[{w.array(call.x)}]", light=True)
     layer = w.layer(
         "nn.Embedding",
         [positional(entries, "entries"), positional(features, "features")],
         [NativeWeight("weight", weight)],
     )
-    w.emit(call.y, f"{layer}({w.use(call.x)})", light=True)
+    w.emit(call.y, f"{layer}({w.array(call.x)})", light=True)
 
 
 @TABLE.rule("Gather")

@@ -27,9 +27,13 @@ def _array(call: Call, w: Builder, slot: int = 0) -> str:
     return w.array(value) if is_text(value) else f"{w.array(value)}.numpy(force=True)"
 
 
-def _tensor(call: Call, text: str) -> str:
+def _emit(call: Call, w: Builder, text: str) -> None:
     """A NumPy result as the value that it is: strings stay as they are."""
-    return text if is_text(call.y) else f"torch.from_numpy({text})"
+    if is_text(call.y):
+        return w.emit(call.y, text)
+    found = w.temporary("found")
+    w.emit(found, text)
+    w.emit(call.y, f"torch.from_numpy({w.use(found)})")
 
 
 def _options(**given: Any) -> list[str]:
@@ -82,7 +86,7 @@ def tfidf_vectorizer(call: Call, w: Builder) -> None:
         max_skip_count=call.attribute("max_skip_count", 0) or None,
         weights=None if weights is None else tuple(weights),
     )
-    w.emit(call.y, _tensor(call, f"tfidf_vectorizer({arguments_of(_array(call, w), *options)})"))
+    _emit(call, w, f"tfidf_vectorizer({arguments_of(_array(call, w), *options)})")
 
 
 @TABLE.rule("ai.onnx.ml:LabelEncoder")
@@ -105,7 +109,7 @@ def label_encoder(call: Call, w: Builder) -> None:
     if (tensor := call.attribute("default_tensor")) is not None:
         usual = _plain(tensor.numpy().reshape(-1).tolist()[0])
     options = _options(keys=listed("keys"), values=listed("values"), default=usual)
-    w.emit(call.y, _tensor(call, f"label_encoder({arguments_of(_array(call, w), *options, f'dtype={dtype}')})"))
+    _emit(call, w, f"label_encoder({arguments_of(_array(call, w), *options, f'dtype={dtype}')})")
 
 
 def _plain(item: Any) -> Any:
@@ -114,7 +118,7 @@ def _plain(item: Any) -> Any:
 
 @TABLE.rule("ai.onnx.ml:ArrayFeatureExtractor")
 def array_feature_extractor(call: Call, w: Builder) -> None:
-    w.emit(call.y, _tensor(call, f"array_feature_extractor({_array(call, w)}, {_array(call, w, 1)})"))
+    _emit(call, w, f"array_feature_extractor({_array(call, w)}, {_array(call, w, 1)})")
 
 
 @TABLE.rule("ai.onnx.ml:Binarizer")
@@ -139,7 +143,7 @@ def tree_ensemble(call: Call, w: Builder) -> None:
             options.append(f"{name}=np.array({literal_text([_number(item) for item in array])}, {kind})")
         else:
             options += _options(**{name: tuple(array.tolist())})
-    w.emit(call.y, _tensor(call, f"tree_ensemble({arguments_of(_array(call, w), *options)})"))
+    _emit(call, w, f"tree_ensemble({arguments_of(_array(call, w), *options)})")
 
 
 def _number(item: Any) -> float:

@@ -59,22 +59,35 @@ def converted(
         wide = f"from_float4({x}, torch.float32)"
         return wide if target == ir.DataType.FLOAT else converted(wide, ir.DataType.FLOAT, target, saturate, rounding)
     if target == ir.DataType.FLOAT4E2M1:
-        return f"to_float4({x})"
+        return f"to_float4({_bare(x)})"
     if target == ir.DataType.FLOAT8E8M0:
         mode = arguments_of(None if rounding == "up" else f'"{rounding}"', None if saturate else "saturate=False")
-        return f"to_power_of_two({arguments_of(x, mode)})"
+        return f"to_power_of_two({arguments_of(_bare(x), mode)})"
     if target in _FEW_BITS and source not in _FEW_BITS:
         bits, signed = _FEW_BITS[target]
-        return f"wrap_to({x}, {bits}, signed={signed})"
+        return f"wrap_to({_bare(x)}, {bits}, signed={signed})"
     if target in LARGEST and saturate:
         whole = source is not None and not source.is_floating_point()
-        return f"saturate_to({x}{'.float()' if whole or source in LARGEST else ''}, {LARGEST[target]}, {TYPES[target]})"
+        x = f"{x}.float()" if whole or source in LARGEST else _bare(x)
+        return f"saturate_to({x}, {LARGEST[target]}, {TYPES[target]})"
     if target == ir.DataType.FLOAT8E4M3FN:
-        return f"overflow_to_nan({x}{'.float()' if source in LARGEST else ''})"
+        return f"overflow_to_nan({f'{x}.float()' if source in LARGEST else _bare(x)})"
     if source in _FEW_BITS and target in _FEW_BITS:
         bits, signed = _FEW_BITS[target]
-        return f"wrap_to({x}, {bits}, signed={signed})"
+        return f"wrap_to({_bare(x)}, {bits}, signed={signed})"
     return f"{x}.to({TYPES[target]})"
+
+
+def _bare(x: str) -> str:
+    """An expression without the parentheses around it that it needs before a dot."""
+    if not (x.startswith("(") and x.endswith(")")):
+        return x
+    depth = 0
+    for place, letter in enumerate(x):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0 and place < len(x) - 1:
+            return x
+    return x[1:-1]
 
 
 @TABLE.rule("BitCast")
