@@ -263,6 +263,14 @@ def test_names_never_become_code(name: str, framework: str, folder: Path) -> Non
     assert not (folder / "HACKED").exists()
 
 
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("name", ["torch", "nn", "F", "tf", "keras", "ops", "jnp", "nnx", "np", "math"])
+def test_no_input_hides_a_module(name: str, framework: str, folder: Path) -> None:
+    onnx.save(model(_make("Gelu", [name], ["y"]), inputs=[info(name)]), folder / "m.onnx")
+    tree = ast.parse(write(assay.load(folder / "m.onnx"), framework).files["model.py"])
+    assert not any(isinstance(node, ast.arg) and node.arg == name for node in ast.walk(tree))
+
+
 def test_names_do_not_break_messages(folder: Path) -> None:
     found = model(_make("Foo\nBar", ["x"], ["y"], name="a\n\x1b[2J"))
     onnx.save(found, folder / "m.onnx")

@@ -8,7 +8,26 @@ import re
 from collections.abc import Iterable
 
 _LONGEST = 64
-_TAKEN = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "self"}
+# What written files import: an argument of that name would hide it.
+_MODULES = {
+    "F",
+    "Path",
+    "Tensor",
+    "io",
+    "jax",
+    "jnp",
+    "keras",
+    "lax",
+    "math",
+    "nn",
+    "nnx",
+    "np",
+    "ops",
+    "re",
+    "tf",
+    "torch",
+}
+_TAKEN = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *_MODULES, "self"}
 
 
 def identifier(name: str, fallback: str = "value") -> str:
