@@ -44,7 +44,7 @@ def write(model: Model, target: str) -> Package:
     calls = calls_of(laid_out)
     table.check(calls)
     body = Builder(laid_out, tree_of(laid_out, calls), table, style).build()
-    classes = classes_of(body, definitions_of(style))
+    classes = classes_of(body, _taken_names(style))
     text, lines = model_source(model, style, classes, body)
     files = {"model.py": text}
     if model.training is not None:
@@ -53,6 +53,14 @@ def write(model: Model, target: str) -> Package:
     return Package(
         model, chosen.name, files, _weight_maps(laid_out, style, body), lines, _new_constants(model, laid_out)
     )
+
+
+def _taken_names(style: Style) -> list[str]:
+    """Names that no class of a model may have: those of local definitions, and what is imported."""
+    imported = [
+        name.split()[-1] for line in style.imports.values() for name in line.rpartition("import ")[2].split(",")
+    ]
+    return [*definitions_of(style), *imported]
 
 
 def _new_constants(model: Model, written: Model) -> dict[str, np.ndarray]:
