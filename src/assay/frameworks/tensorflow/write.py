@@ -11,6 +11,7 @@ from assay.frameworks.tensorflow.rules import (  # noqa: F401  they register the
     indexing,
     linear,
     normalisation,
+    pooling,
     recurrent,
     reduction,
     shaping,

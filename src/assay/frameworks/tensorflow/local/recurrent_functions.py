@@ -106,7 +106,7 @@ def run_lstm(
     batch_first: bool = False,
     coupled: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """An LSTM in one or both directions: outputs, last states and last cells. `coupled`: it forgets what it replaces."""
+    """An LSTM in one or both directions: outputs, last states, last cells. `coupled`: it forgets what it replaces."""
 
     def make(place: int, functions: list[Callable[[tf.Tensor], tf.Tensor]]) -> Advance:
         gate, activate, show = functions
@@ -163,7 +163,10 @@ def run_directions(
     direction: str,
     batch_first: bool,
 ) -> tuple[tf.Tensor, ...]:
-    """Runs forward, in reverse or both: outputs (time, directions, batch, units), last states (directions, batch, units)."""
+    """Runs forward, in reverse or both.
+
+    Returns outputs (time, directions, batch, units) and last states (directions, batch, units).
+    """
     x = tf.transpose(x, (1, 0, 2)) if batch_first else x
     count, _, units = recurrent_kernel.shape
     outputs, finals = [], []

@@ -235,7 +235,7 @@ def sum_columns(
     pads: list[int] | None = None,
     dilations: list[int] | None = None,
 ) -> tf.Tensor:
-    """x (batch, channels * elements of a block, blocks) → images (batch, channels, *sizes): overlapping blocks add up."""
+    """x (batch, channels * elements of a block, blocks) → (batch, channels, *sizes): overlapping blocks add up."""
     sizes, block = tf.unstack(tf.cast(sizes, tf.int32)), tf.unstack(tf.cast(block, tf.int32))
     rank = len(sizes)
     before, after = (pads[:rank], pads[rank:]) if pads else ([0] * rank, [0] * rank)
