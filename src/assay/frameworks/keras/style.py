@@ -85,6 +85,7 @@ class KerasStyle(Style):
     local_file: str | None = str(Path(__file__).with_name("local"))
     layers: frozenset[str] = frozenset({"Dropout", "MaxPool", "AveragePool"})
     builds: bool = False  # whether layers make their variables when they are first called
+    texts: bool = False  # whether the model takes strings
     casts: bool = True  # whether layers may take every float to Keras' own type, as they do unless told otherwise
 
     def class_line(self, name: str, is_root: bool) -> str:
@@ -92,6 +93,7 @@ class KerasStyle(Style):
 
     def before_class(self, model: Model, name: str) -> list[str]:
         self.casts = _one_float(model)
+        self.texts = any(value.dtype == ir.DataType.STRING for value in model.graph.inputs)
         return [f'@keras.saving.register_keras_serializable(package="{package_name(model)}")']
 
     def init_line(self, parameters: Sequence[Parameter]) -> str:
@@ -107,8 +109,8 @@ class KerasStyle(Style):
         return ["", "def get_config(self):", f"    return {{**super().get_config(), {listed}}}"]
 
     def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
-        if not arguments:  # Keras cannot call a layer without inputs
-            return "def __call__(self):"
+        if not arguments or self.texts:  # Keras calls no layer without inputs, and knows strings on TensorFlow only
+            return f"def __call__({', '.join(['self', *arguments])}):"
         listed = "".join(f", {name}" for name in arguments)
         return f"def call(self{listed}{', training=None' if needs_training else ''}):"
 

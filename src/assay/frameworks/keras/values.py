@@ -1,7 +1,7 @@
 """ONNX's values in Keras and back: tensors, sequences (lists), optionals (None), strings.
 
 Types that Keras has on no backend travel in others: int4 and int2 in int8, uint4 and uint2 in uint8; every float8 and
-float4 as its bit patterns in uint8. Strings are string tensors on TensorFlow, NumPy arrays elsewhere. `assay.json` names
+float4 as its bit patterns in uint8. Strings are NumPy arrays; TensorFlow's string tensors are taken too. `assay.json` names
 the type that is meant. On JAX the types are ONNX's only with `jax_enable_x64`; PyTorch lacks most of uint16 to uint64.
 """
 
@@ -45,7 +45,7 @@ def to_native(value: Any) -> Any:
         return [to_native(item) for item in value]
     array = np.asarray(value)
     if array.dtype.kind in "OSU":
-        return keras.ops.convert_to_tensor(array) if keras.backend.backend() == "tensorflow" else array
+        return array
     if array.dtype.name in _WIDER:
         array = array.astype(_WIDER[array.dtype.name])
     elif array.dtype in _FLOAT8.values():

@@ -1,5 +1,6 @@
 """Gathering, scattering, selecting, sorting."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -107,8 +108,11 @@ def write_into(past, update, places=None, axis=-2, circular=False):
 def top_k(x, k, axis=-1, largest=True):
     """The k largest (or smallest) elements along an axis, in order, and their places; the first of equal ones first."""
     x = ops.moveaxis(x, axis, -1)
-    if largest:
+    if largest and keras.backend.backend() != "torch":
         values, places = ops.top_k(x, k)
+    elif largest:  # torch takes equal elements in any order
+        places = x.shape[-1] - 1 - ops.flip(ops.argsort(ops.flip(x, axis=-1), axis=-1), axis=-1)[..., :k]
+        values = ops.take_along_axis(x, places, axis=-1)
     else:
         places = ops.argsort(x, axis=-1)[..., :k]
         values = ops.take_along_axis(x, places, axis=-1)

@@ -6,11 +6,18 @@ from typing import Any
 
 from assay.frameworks.keras.rules.common import TABLE, number, present
 from assay.graph.calls import Call
-from assay.write.body import Builder
+from assay.write.body import Builder, is_constant
 
 
 @TABLE.rule("If")
 def branch(call: Call, w: Builder) -> None:
+    known = call.x.const_value.numpy() if is_constant(call.x) and call.x.const_value is not None else None
+    if known is not None:  # only the branch that is taken
+        name = "then_branch" if known.item() else "else_branch"
+        call.attribute("else_branch" if known.item() else "then_branch")
+        method = w.method(call.attribute(name), name)
+        w.emit(call.outputs, method.call(*[w.use(value) for value in method.captured]))
+        return
     texts = []
     for name in ("then_branch", "else_branch"):
         method = w.method(call.attribute(name), name)

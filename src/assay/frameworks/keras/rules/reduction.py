@@ -37,7 +37,10 @@ def reduce(call: Call, w: Builder) -> None:
         return
     if computed is not None or rank is None:
         axes = f"tuple({numbers(call, w, 1)})" if computed is not None or found is not None else "None"
-        where = axes if nothing else f"{axes} or None" if axes != "None" else axes
+        every = (
+            "None" if rank is None else str(tuple(range(rank)))
+        )  # on PyTorch None would drop the axes that are to be kept
+        where = axes if nothing else f"{axes} or {every}" if axes != "None" else axes
         w.emit(call.y, _typed(call, f"ops.{name}({_source(call, w)}, axis={where}{kept})", name), light=True)
         return
     axes_list = list(range(rank)) if found is None else [int(axis) % rank for axis in found.reshape(-1)]
