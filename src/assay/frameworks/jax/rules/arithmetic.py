@@ -12,6 +12,7 @@ from assay.frameworks.jax.rules.common import (
     is_moved,
     is_signed,
     number_text,
+    on_host,
     rank_of,
 )
 from assay.graph.calls import Call
@@ -68,7 +69,10 @@ def _operands(call: Call, w: Builder, level: int) -> list[str]:
 def divide(call: Call, w: Builder) -> None:
     """Whole numbers are divided towards zero."""
     if is_integer(call.y) or is_integer(call.x):
-        if is_signed(call.x):
+        if on_host(call.y):
+            text = f"np.trunc({' / '.join(_operands(call, w, 20))}).astype({dtype_text(call.y.dtype or 7)})"
+            w.emit(call.y, text, light=True)
+        elif is_signed(call.x):
             first, second = (w.array(value) for value in call.inputs)
             w.emit(call.y, f"lax.div(*jnp.broadcast_arrays({first}, {second}))", light=True)
         else:

@@ -89,6 +89,48 @@ def as_stored(text: str, value: ir.Value) -> str:
     return transposed(text, order_of(value)) if is_moved(value) else text
 
 
+_ON_HOST = "assay.host"  # in `value.meta`: whether it is computed in NumPy
+_HOST_KINDS = {"Shape", "Size", "Gather", "Unsqueeze", "Squeeze", "Concat", "Slice", "Cast", "Reshape", "ReduceProd"}
+_HOST_SIGNS = {"Add", "Sub", "Mul", "Div"}
+
+
+def on_host(value: ir.Value | None) -> bool:
+    """Whether a value is computed from shapes only, and in NumPy: under jit it stays a number that a shape can take."""
+    if value is None or value.is_graph_output():
+        return False
+    if _ON_HOST not in value.meta:
+        value.meta[_ON_HOST] = _is_from_shapes(value)
+    return bool(value.meta[_ON_HOST])
+
+
+def _is_from_shapes(value: ir.Value) -> bool:
+    node = value.producer()
+    if node is None or node.op_type not in _HOST_KINDS | _HOST_SIGNS or not is_integer(value):
+        return False
+    if node.op_type in ("Shape", "Size"):
+        return True
+    given = [item for item in node.inputs if item is not None]
+    whole = all(on_host(item) or _is_host_constant(item, node.op_type in _HOST_SIGNS) for item in given)
+    return whole and any(on_host(item) for item in given)
+
+
+def _is_host_constant(value: ir.Value, single: bool) -> bool:
+    """Whether NumPy takes a constant: between signs as a number, else as a few numbers."""
+    array = constant_of(value) if value.is_initializer() else None
+    return array is not None and array.dtype.kind in "iu" and 0 < array.size <= (1 if single else 16)
+
+
+def module_for(value: ir.Value | None) -> str:
+    """The library that computes a value: strings and what is known of shapes are NumPy's."""
+    return "np" if is_string(value) or on_host(value) else "jnp"
+
+
+def beside(w: Builder, value: ir.Value | None, result: ir.Value, precedence: int = 0) -> str:
+    """An operand of what may be computed in NumPy."""
+    text = w.array(value, precedence)
+    return text.replace("jnp.array(", "np.array(", 1) if on_host(result) and text.startswith("jnp.array(") else text
+
+
 def numbers(array: np.ndarray) -> list[int]:
     return [int(item) for item in array.reshape(-1)]
 

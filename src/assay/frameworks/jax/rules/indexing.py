@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from assay.frameworks.jax.rules.common import (
     TABLE,
+    beside,
     call_layer,
     is_one_number,
     is_string,
+    module_for,
     number_of,
     options,
     rank_of,
@@ -35,7 +37,8 @@ def gather(call: Call, w: Builder) -> None:
     elif is_string(call.x):
         w.emit(call.y, f"np.take({x}, np.asarray({w.array(indices)}), axis={axis})", light=True)
     else:
-        w.emit(call.y, f"jnp.take({x}, {w.array(indices)}, axis={axis})", light=True)
+        text = f"{module_for(call.y)}.take({beside(w, call.x, call.y)}, {beside(w, indices, call.y)}, axis={axis})"
+        w.emit(call.y, text, light=True)
 
 
 @TABLE.rule("GatherElements")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import onnx_ir as ir
-
 from assay.frameworks.jax.rules.common import (
     TABLE,
     as_stored,
+    beside,
     dtype_text,
     in_onnx_order,
-    is_string,
+    module_for,
     number_of,
     number_text,
     numbers,
@@ -85,7 +84,8 @@ def unsqueeze(call: Call, w: Builder) -> None:
     found = call.constant(1)
     if found is None or rank_of(call.x) is None:
         where = tuple_of(call, w, 1)
-        w.emit(call.y, as_stored(f"jnp.expand_dims({in_onnx_order(w, call.x)}, {where})", call.y), light=True)
+        text = f"{module_for(call.y)}.expand_dims({in_onnx_order(w, call.x)}, {where})"
+        w.emit(call.y, as_stored(text, call.y), light=True)
         return
     rank = len(call.shape()) + found.size
     axes = [axis % rank for axis in numbers(found)]
@@ -98,7 +98,7 @@ def unsqueeze(call: Call, w: Builder) -> None:
     if places == [rank - 1]:
         w.emit(call.y, f"{text}[..., None]", light=True)
     else:
-        w.emit(call.y, f"jnp.expand_dims({text}, {one_or_all(places)})", light=True)
+        w.emit(call.y, f"{module_for(call.y)}.expand_dims({text}, {one_or_all(places)})", light=True)
 
 
 @TABLE.rule("Squeeze")
@@ -137,13 +137,8 @@ def concat(call: Call, w: Builder) -> None:
     if rank is not None and rank_of(call.x) is not None:
         place = call.stored_axis(axis, None if not call.x.is_initializer() else call.y)
         axis = -1 if place == rank - 1 else place
-    listed = ", ".join(w.array(value) for value in call.inputs)
-    w.emit(call.y, f"{_module(call.y)}.concatenate([{listed}], axis={axis})", light=True)
-
-
-def _module(value: ir.Value) -> str:
-    """Strings are NumPy's."""
-    return "np" if is_string(value) else "jnp"
+    listed = ", ".join(beside(w, value, call.y) for value in call.inputs)
+    w.emit(call.y, f"{module_for(call.y)}.concatenate([{listed}], axis={axis})", light=True)
 
 
 @TABLE.rule("Split")
@@ -229,12 +224,13 @@ def pad(call: Call, w: Builder) -> None:
 def shape(call: Call, w: Builder) -> None:
     start, end = call.attribute("start", 0), call.attribute("end", None)
     part = "" if not start and end is None else f"[{start or ''}:{'' if end is None else end}]"
-    w.emit(call.y, f"jnp.array({w.array(call.x, 100)}.shape{part}, jnp.int64)", light=True)
+    text = f"{module_for(call.y)}.array({w.array(call.x, 100)}.shape{part}, jnp.int64)"
+    w.emit(call.y, text, light=True)
 
 
 @TABLE.rule("Size")
 def size(call: Call, w: Builder) -> None:
-    w.emit(call.y, f"jnp.array({w.array(call.x, 100)}.size, jnp.int64)", light=True)
+    w.emit(call.y, f"{module_for(call.y)}.array({w.array(call.x, 100)}.size, jnp.int64)", light=True)
 
 
 @TABLE.rule("ConstantOfShape")
