@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -71,6 +72,9 @@ class _Worker:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+        if self.process.stdin is not None:
+            with contextlib.suppress(OSError):  # what was still to be sent goes nowhere
+                self.process.stdin.close()
         self.pipe.close()
 
 
