@@ -100,21 +100,30 @@ def in_float64(model: Model) -> ir.Model:
     """A copy of the graph in which every float32 is a float64, normalisations' inner type included."""
     copy = model.ir.clone()
     graph = copy.graph
-    for value in [*graph.inputs, *graph.initializers.values(), *(output for node in graph for output in node.outputs)]:
+    nodes = list(ir.traversal.RecursiveGraphIterator(graph))
+    inner = [value for item in nodes for inputs in _inputs_of_subgraphs(item) for value in inputs]
+    made = [output for node in nodes for output in node.outputs]
+    for value in [*graph.inputs, *graph.initializers.values(), *inner, *made]:
         if value.dtype == ir.DataType.FLOAT:
             value.type = ir.TensorType(ir.DataType.DOUBLE)
         if value.const_value is not None and value.const_value.dtype == ir.DataType.FLOAT:
             exact = exact_of(value)
             array = value.const_value.numpy().astype(np.float64)
             value.const_value = ir.tensor(array if exact is None else np.full_like(array, exact), name=value.name)
-    for node in graph:
-        schema = onnx.defs.get_schema(node.op_type, graph.opset_imports[""], node.domain)
+    for node in nodes:
+        schema = onnx.defs.get_schema(node.op_type, graph.opset_imports.get(node.domain, 1), node.domain)
         if "stash_type" in schema.attributes and node.op_type not in _IN_INPUT_TYPE:
             node.attributes["stash_type"] = ir.AttrInt64("stash_type", _DOUBLE)
         for name, attribute in list(node.attributes.items()):
-            if name == "to" and attribute.value == int(ir.DataType.FLOAT):
+            if name in ("to", "dtype") and attribute.value == int(ir.DataType.FLOAT):
                 node.attributes[name] = ir.AttrInt64(name, _DOUBLE)
+            elif attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype == ir.DataType.FLOAT:
+                node.attributes[name] = ir.AttrTensor(name, ir.tensor(attribute.as_tensor().numpy().astype(np.float64)))
     return copy
+
+
+def _inputs_of_subgraphs(node: ir.Node) -> list[Sequence[ir.Value]]:
+    return [item.as_graph().inputs for item in node.attributes.values() if item.type == ir.AttributeType.GRAPH]
 
 
 def evaluate(model: Model, inputs: Mapping[str, np.ndarray], wanted: Iterable[str] | None = None) -> list[np.ndarray]:

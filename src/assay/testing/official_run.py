@@ -128,7 +128,7 @@ def details(case: OfficialCase, trial: Trial) -> dict[str, Any]:
 def describe_gradients(target: Target, result: OfficialResult) -> str:
     """The gradients of a framework in a line."""
     number = Counter(_verdict(trial) for trial in result.trials.values())
-    listed = ", ".join(f"{number[word]} {word}" for word in ("agree", "singular", "wrong", "not run"))
+    listed = ", ".join(f"{number[word]} {word}" for word in ("agree", "singular", "undefined", "wrong", "not run"))
     return f"{target.name}: gradients of {len(result.trials)} cases: {listed}; {result.seconds:.0f} s"
 
 
@@ -136,4 +136,4 @@ def _verdict(trial: Trial) -> str:
     verdicts = {slope[0] for slope in trial.slopes}
     if not verdicts:
         return "not run"
-    return next(word for word in ("wrong", "singular", "agree") if word in verdicts or word == "agree")
+    return next(word for word in ("wrong", "singular", "undefined", "agree") if word in verdicts or word == "agree")

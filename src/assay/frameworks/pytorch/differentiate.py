@@ -22,5 +22,8 @@ def gradients(
         (output * torch.from_numpy(seed)).sum() for output, seed in zip(listed, seeds, strict=True) if seed is not None
     ]
     leaves = [given[place] for place in places]
-    found = torch.autograd.grad(torch.stack(terms).sum(), leaves, allow_unused=True)
+    total = torch.stack(terms).sum()
+    if not total.requires_grad:  # a result that nothing changes smoothly
+        return [np.zeros(leaf.shape) for leaf in leaves]
+    found = torch.autograd.grad(total, leaves, allow_unused=True)
     return [np.zeros(leaf.shape) if slope is None else slope.numpy() for leaf, slope in zip(leaves, found, strict=True)]
