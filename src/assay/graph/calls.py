@@ -253,7 +253,11 @@ def _embedding(model: Model, node: ir.Node) -> Call:
     """Gather from the rows of a parameter table by computed indices."""
     table, indices = node.inputs
     axis = attributes_of(node).get("axis", 0)
-    if table is None or indices is None or not table.is_initializer() or indices.is_initializer() or axis != 0:
+    if table is None or indices is None or not table.is_initializer() or axis != 0:
+        return _single(model, node)
+    scope = scope_of(node)
+    own = bool(scope) and table.name == f"{scope[-1][0]}.weight"  # a layer of the source, whatever it looks up
+    if indices.is_initializer() and not (own and len(shape_of(indices)) > 0):
         return _single(model, node)
     if model.role(table) != "parameter" or len(shape_of(table)) != 2:
         return _single(model, node)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from assay.errors import UnsupportedError
 from assay.graph.calls import Call, calls_of, captured_by
 from assay.graph.layout import order_of
 from assay.graph.modules import Frame
@@ -186,7 +187,8 @@ class Builder:
             name = self._new_attribute(self._relative(value.name or "constant").rpartition(".")[2])
             text, weight = self.style.parameter(self, name, value, role, steps)
             self.body.attributes[name] = TextConstruct(text)
-            self.body.weights.append(((name,), replace(weight, leaf="")))  # the attribute is the parameter
+            if weight is not None:
+                self.body.weights.append(((name,), replace(weight, leaf="")))  # the attribute is the parameter
             self._parameters[key] = name
         return self.style.parameter_reference(self._parameters[key])
 
@@ -288,21 +290,35 @@ class Builder:
             return "object" if self.table.rows[call.kind].module else "function"
         if self.style.is_layer(call):
             return "layer+training" if self.style.differs_in_training(call.kind) else "layer"
-        return "function"
+        return "object" if self._has_object(call, frame) else "function"
+
+    def _has_object(self, call: Call, frame: Frame) -> bool:
+        """Whether the rule of a call without weights gives it as an object too: found by writing it where nothing is kept."""
+        if call.weights or call.kind not in self.table.rules:
+            return False
+        trial = Builder(self.model, frame, self.table, self.style)
+        trial._call, trial._element = call, []
+        try:
+            self.table.write(call, trial)
+        except UnsupportedError:  # said when it is written in earnest
+            return False
+        return len(trial._element) == len(trial.body.statements) == 1 and isinstance(trial._element[0], TextConstruct)
 
     def _write_sequence(self, frame: Frame) -> None:
         name = self._new_attribute(self._relative(frame.path) or "layers")
         elements: list[Construct] = []
         trained = False
+        names = [item.path[len(frame.path) :].removeprefix(".") for item in frame.items if isinstance(item, Frame)]
+        named = self.style.names_elements and names != [str(number) for number in range(len(names))]
         for number, item in enumerate(frame.items):
             assert isinstance(item, Frame)
-            place = Index(number, self.style.has_sequential)
+            place: str | Index = names[number] if named else Index(number, self.style.has_sequential)
             element, weights, needs_training = self._element_of(item)
             elements.append(element)
             trained |= needs_training
             self.body.weights.extend(((name, place, *rest), weight) for rest, weight in weights)
         self.body.needs_training |= trained
-        self.body.attributes[name] = SequenceConstruct(elements, self.style.has_sequential)
+        self.body.attributes[name] = SequenceConstruct(elements, self.style.has_sequential, names if named else None)
         nodes = tuple(node for call in frame.calls() for node in call.nodes)
         self.body.nodes.extend(node for item in frame.items if _single_call(item) is not None for node in nodes)
         operand = self.use(frame.inputs()[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from assay.graph.names import identifier, unique
@@ -65,7 +66,9 @@ def classes_of(root: Body, reserved: Iterable[str] = ()) -> list[WrittenClass]:
         for key in fresh:
             members = groups[key]
             taken = [*reserved, *(other.name for other in found.values())]
-            name = unique(key[0], taken).replace("_", "") if key[0] in taken else key[0]
+            name = next(
+                wanted for number in count(1) if (wanted := f"{key[0]}{number if number > 1 else ''}") not in taken
+            )
             written = WrittenClass(
                 name,
                 [member[0] for member in members],
@@ -122,7 +125,7 @@ def _shape(construct: Construct) -> str:
         case InstanceConstruct():
             return f"{construct.body.written_class}({len(construct.body.instance_arguments)})"
         case SequenceConstruct():
-            return f"[{'; '.join(_shape(element) for element in construct.elements)}]"
+            return f"{construct.names or ''}[{'; '.join(_shape(element) for element in construct.elements)}]"
     raise TypeError(construct)
 
 

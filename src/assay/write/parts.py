@@ -85,6 +85,7 @@ class SequenceConstruct(Construct):
 
     elements: list[Construct]
     sequential: bool
+    names: list[str] | None = None  # the source's names of its elements, where they are not 0, 1, 2 …
 
 
 @dataclass(eq=False)

@@ -128,6 +128,9 @@ class _Renderer:
     def _sequence(self, construct: SequenceConstruct, name: str | None) -> Tree:
         elements = [self.construct(element, f"{name}_{{}}") for element in construct.elements]
         texts = [flat(element) for element in elements]
+        if construct.names is not None:
+            opening, listed, closing = self.style.named_sequential(construct.names, texts)
+            return Nested(opening, tuple(listed), closing)
         if len(set(texts)) == 1 and len(texts) > 1:
             return self.style.repeated(texts[0], len(texts), construct.sequential)
         numbered = [_numbered(element, number) for number, element in enumerate(elements)]

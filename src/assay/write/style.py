@@ -36,6 +36,7 @@ class Style:
     reserved: frozenset[str] = frozenset()  # attribute names that the framework's base classes use
     forward: str = "forward"
     line_length: int = 120
+    names_elements: bool = False  # whether the elements of a container can have names (`named_sequential`)
     local_file: str | None = None  # a file (or folder of files) beside the style with local classes, copied where used
     layers: frozenset[str] = frozenset()  # kinds of call that are layers even without weights (Dropout)
     root_takes_training: bool = False  # whether the model's own forward method has `training` in any case
@@ -91,6 +92,10 @@ class Style:
         """A callable container as (opening, elements, closing)."""
         return "nn.Sequential(", elements, ")"
 
+    def named_sequential(self, names: Sequence[str], elements: list[str]) -> tuple[str, list[str], str]:
+        """A callable container whose elements have names."""
+        raise NotImplementedError
+
     def module_list(self, elements: list[str]) -> tuple[str, list[str], str]:
         """A container that only holds."""
         return "[", elements, "]"
@@ -101,8 +106,8 @@ class Style:
 
     def parameter(
         self, builder: Builder, name: str, value: ir.Value, role: str, steps: tuple[Step, ...]
-    ) -> tuple[str, NativeWeight]:
-        """The construct of a bare parameter (or of a constant array), and where its value comes from."""
+    ) -> tuple[str, NativeWeight | None]:
+        """The construct of a bare parameter (or of a constant array), and where its value comes from: None if it is all there."""
         raise NotImplementedError
 
     def constant(self, value: ir.Value) -> str | None:

@@ -262,7 +262,8 @@ def _weights(program: ExportedProgram, module: torch.nn.Module | None, graph: Gr
         if tensor.dtype == torch.bfloat16 or tensor.is_complex():
             raise ModelError(f"{path} is of type {tensor.dtype}: bring the model in float32 (module.float())")
         array = tensor.detach().cpu().resolve_conj().resolve_neg().numpy()
-        found[node.name] = Weight(path, array, role, len(node.users))
+        kept = path in signature.buffers and path not in signature.non_persistent_buffers
+        found[node.name] = Weight(path, array, role, len(node.users), kept)
     return found
 
 

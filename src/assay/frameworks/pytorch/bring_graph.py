@@ -194,7 +194,7 @@ class Translation:
             return
         operand = node.args[0]
         for other in self._aliases(operand):
-            if other is not operand and other is not node and any(_is_later(user, node) for user in other.users):
+            if other is not operand and other < node and any(_is_later(user, node) for user in other.users):
                 self.missing.setdefault(f"{name} on part of a tensor that is used again", []).append(user_line(node))
         if isinstance(self.values.get(operand.name), Weight):
             self.missing.setdefault(f"{name} on a parameter or buffer", []).append(user_line(node))

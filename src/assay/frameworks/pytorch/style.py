@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx_ir as ir
 
+from assay.frameworks.pytorch.constants import expression
 from assay.frameworks.pytorch.rules import normalisation, spatial
 from assay.frameworks.pytorch.rules.common import TYPES, is_integer
 from assay.graph.calls import Call
-from assay.model import Model
+from assay.model import KEPT, Model
 from assay.write.body import Builder
 from assay.write.source import literal_text
 from assay.write.style import Style
@@ -21,6 +23,7 @@ from assay.write.weights import Step
 _IMPORTS = {
     r"\bmath\.": "import math",
     r"\bnp\.": "import numpy as np",
+    r"\bOrderedDict\b": "from collections import OrderedDict",
     r"\bCallable\b": "from collections.abc import Callable",
     r"\bSequence\b": "from collections.abc import Sequence",
     r"(?<!\.)\bprod\(": "from math import prod",
@@ -35,8 +38,6 @@ _IMPORTS = {
 
 
 _OTHER_FLOATS = (ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
-_FEW = 8  # numbers of a constant that are written out
-_READABLE = (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL)
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 _CHANNELS_LAST = """\
     # Convolutions over images are faster in this order in memory; shapes and weights stay as they are.
@@ -50,6 +51,7 @@ class PyTorchStyle(Style):
 
     framework: str = "PyTorch"
     has_sequential: bool = True
+    names_elements: bool = True
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
     reserved: frozenset[str] = frozenset(
         {
@@ -95,6 +97,10 @@ class PyTorchStyle(Style):
     def sequential(self, elements: list[str], name: str) -> tuple[str, list[str], str]:
         return "nn.Sequential(", elements, ")"
 
+    def named_sequential(self, names: Sequence[str], elements: list[str]) -> tuple[str, list[str], str]:
+        pairs = [f"({json.dumps(name)}, {element})" for name, element in zip(names, elements, strict=True)]
+        return "nn.Sequential(OrderedDict([", pairs, "]))"
+
     def module_list(self, elements: list[str]) -> tuple[str, list[str], str]:
         return "nn.ModuleList([", elements, "])"
 
@@ -105,7 +111,7 @@ class PyTorchStyle(Style):
 
     def parameter(
         self, builder: Builder, name: str, value: ir.Value, role: str, steps: tuple[Step, ...]
-    ) -> tuple[str, NativeWeight]:
+    ) -> tuple[str, NativeWeight | None]:
         assert value.const_value is not None
         array = value.const_value.numpy()
         for step in steps:
@@ -115,9 +121,8 @@ class PyTorchStyle(Style):
         weight = NativeWeight(name, value, steps)
         if role == "parameter":
             return f"nn.Parameter(torch.zeros({shape}{dtype}))", weight
-        if value.dtype in _READABLE and 0 < array.ndim < 3 and 0 < array.size <= _FEW:
-            more = "" if value.dtype in (ir.DataType.INT64, ir.DataType.BOOL) else dtype
-            return f"nn.Buffer(torch.tensor({array.tolist()}{more}))", weight
+        if role == "constant" and KEPT not in value.metadata_props and (text := expression(array)) is not None:
+            return f"nn.Buffer({text}, persistent=False)", None
         return f"nn.Buffer(torch.zeros({shape}{dtype}))", weight
 
     def constant(self, value: ir.Value) -> str | None:

@@ -267,10 +267,10 @@ def unchanged(c: Call) -> Result:
 @aten("feature_dropout", "alpha_dropout", "feature_alpha_dropout", "dropout")
 def dropout(c: Call) -> Result:
     """Kept, with its rate, for the written code to train with."""
-    x = c.tensor("input")
+    x = c.tensor("input" if "input" in c.arguments else "self")
     if c["train"]:
         raise Untranslatable("dropout that is active in evaluation")
-    if c.target.startswith("aten.dropout"):
+    if c.target.startswith(("aten.dropout.", "aten.dropout_.")):
         return c.result("Dropout", [x, c.scalar(c["p"], "float32")])
     c.tracer.note(f"{c.target.split('.')[1]}({c['p']}) does nothing in evaluation, and is not written for training")
     return x

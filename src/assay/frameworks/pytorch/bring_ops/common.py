@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from assay.model import KEPT
 from assay.nn.tensor import OPSET, Dim, Shape, Tensor, Tracer
 
 Result = Tensor | tuple[Tensor | None, ...]
@@ -87,6 +88,7 @@ class Weight:
     array: np.ndarray
     role: str
     users: int  # how many calls use it
+    kept: bool = False  # a buffer that the source saves
     forms: dict[str, Tensor] = field(default_factory=dict)
 
     def plain(self, tracer: Tracer) -> Tensor:
@@ -99,6 +101,8 @@ class Weight:
             if self.forms:
                 raise Untranslatable(f"{self.name} is used by layers that store it differently")
             self.forms[form] = tracer.initializer(self.name, np.ascontiguousarray(array), self.role)
+            if self.kept:
+                self.forms[form].value.metadata_props[KEPT] = "1"
         return self.forms[form]
 
 
