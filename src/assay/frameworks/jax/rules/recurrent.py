@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from assay.errors import UnsupportedError
 from assay.frameworks.jax.rules.common import TABLE, options
 from assay.graph.calls import Call
 from assay.model import shape_of
 from assay.write.body import Builder
+from assay.write.parts import Value
 from assay.write.table import NativeWeight, Raw, keyword, positional
 from assay.write.weights import Step, blocks, reshape, transpose
 
@@ -19,8 +23,11 @@ def _is_plain(call: Call) -> bool:
     return not further and not special and usual and "bias" in call.weights
 
 
-@TABLE.rule("RecurrentLSTM", "RecurrentGRU", when=_is_plain)
+@TABLE.rule("RecurrentLSTM", "RecurrentGRU")
 def recurrent(call: Call, w: Builder) -> None:
+    if not _is_plain(call):
+        _with_options(call, w)
+        return
     lstm = call.kind == "RecurrentLSTM"
     hidden = call.attribute("hidden_size")
     direction = call.attribute("direction", "forward")
@@ -38,6 +45,28 @@ def recurrent(call: Call, w: Builder) -> None:
         arguments = [positional(size, "in_features"), positional(hidden, "hidden_features")]
         layer = w.layer(callee, [*arguments, keyword("reverse", direction == "reverse", False)], weights)
     w.emit(call.outputs, f"{layer}({w.use(call.x)})")
+
+
+def _with_options(call: Call, w: Builder) -> None:
+    """A layer that begins with given states, or has options: as a function, whose directions are joined after it."""
+    node = next(node for node in call.nodes if node.op_type in ("LSTM", "GRU"))
+    if call.attribute("single_bias"):
+        reason = "one bias for both sides and options that no layer has"
+        raise UnsupportedError(f"{node.op_type} cannot be written with {reason}", [f"{node.op_type}: {reason}"])
+    kept = {name: value for name, value in call.attributes.items() if name != "single_bias"}
+    results = [None if value is None else w.temporary("states") for value in call.outputs]
+    functional = replace(
+        call,
+        kind=f"Functional{node.op_type}",
+        inputs=tuple(node.inputs),
+        attributes={**kept, "layout": 1},
+    )
+    _emit_functional(functional, w, results)
+    for value, result in zip(call.outputs, results, strict=True):
+        if value is not None and result is not None:
+            rank = len(value.shape) if value.shape is not None else 3
+            sizes = ", ".join(f"{w.use(result)}.shape[{axis}]" for axis in range(rank - 1))
+            w.emit(value, f"{w.use(result)}.reshape({sizes}, -1)")
 
 
 def _recurrent_weights(call: Call, hidden: int, prefixes: list[str]) -> list[NativeWeight]:
@@ -80,6 +109,10 @@ _SLOPED = {
 @TABLE.rule("FunctionalRNN", "FunctionalLSTM", "FunctionalGRU")
 def functional_recurrent(call: Call, w: Builder) -> None:
     """Every option of ONNX's recurrent operators, over weights as ONNX has them."""
+    _emit_functional(call, w, list(call.outputs))
+
+
+def _emit_functional(call: Call, w: Builder, results: Sequence[Value | None]) -> None:
     usual = _USUAL[call.kind]
     name = {"FunctionalRNN": "rnn_over", "FunctionalGRU": "gru_over", "FunctionalLSTM": "lstm_over"}[call.kind]
     call.attribute("hidden_size")
@@ -102,7 +135,7 @@ def functional_recurrent(call: Call, w: Builder) -> None:
     if "LSTM" in call.kind:
         text += options(coupled=True if call.attribute("input_forget", 0) else None)
     count = 3 if "LSTM" in call.kind else 2
-    w.emit([*call.outputs, *[None] * (count - len(call.outputs))], f"{name}({text})")
+    w.emit([*results, *[None] * (count - len(results))], f"{name}({text})")
 
 
 def _activations(call: Call, usual: list[str], directions: int) -> str | None:
