@@ -73,6 +73,9 @@ def in_numpy(call: Call, w: Builder, function: str, *more: str) -> None:
 def power(call: Call, w: Builder) -> None:
     base, exponent = call.inputs[0], call.inputs[1]
     assert base is not None and exponent is not None
+    if exponent.dtype in UNSIGNED and not is_integer(base):  # torch does not compute with such integers
+        text = f"{w.array(base, 40)} ** {w.array(exponent)}.to({type_of(base)})"
+        return w.emit(call.y, text, precedence=40, light=True)
     if base.dtype in UNSIGNED or exponent.dtype in UNSIGNED:
         return w.emit(call.y, f"with_numpy(np.power, {w.array(base)}, {w.array(exponent)}).to({type_of(base)})")
     use = w.use if w.may_be_numbers([base, exponent]) else w.array
