@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
+
 from assay.frameworks.pytorch.rules.common import (
     TABLE,
     UNSIGNED,
@@ -125,7 +127,9 @@ def top_k(call: Call, w: Builder) -> None:
     axis, largest, _ = call.attribute("axis", -1), call.attribute("largest", 1), call.attribute("sorted", 1)
     count = number(call, w, 1)
     outputs = targets(call)
-    if outputs[1:] in ([None], []):  # without places nobody sees which of two equals came first
+    if (
+        outputs[1:] in ([None], []) and call.x.dtype not in UNSIGNED
+    ):  # without places nobody sees which of two equals came first
         more = arguments_of(count, f"dim={axis}" if axis != -1 else None, None if largest else "largest=False")
         return w.emit(call.y, f"{w.array(call.x)}.topk({more}).values", light=True)
     more = arguments_of(
@@ -140,8 +144,10 @@ def arg_extreme(call: Call, w: Builder) -> None:
     last = call.attribute("select_last_index", 0)
     x, name = w.array(call.x), call.kind.lower()
     kept = ", keepdim=True" if keep else ""
-    if call.x.dtype in UNSIGNED:
-        x = f"{x}.double()"
+    if call.x.dtype == ir.DataType.UINT64:  # as int64 in the same order
+        x = f"({x}.view(torch.int64) ^ {-(2**63)})"
+    elif call.x.dtype in UNSIGNED:
+        x = f"{x}.long()"
     if last:
         w.emit(call.y, f"{x}.shape[{axis}] - 1 - {x}.flip({axis}).{name}({axis}{kept})", precedence=10)
     else:

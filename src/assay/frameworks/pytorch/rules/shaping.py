@@ -254,7 +254,7 @@ def size(call: Call, w: Builder) -> None:
 def constant_of_shape(call: Call, w: Builder) -> None:
     tensor = call.attribute("value")
     array = np.zeros(1, np.float32) if tensor is None else tensor.numpy()
-    kind = "torch.float32" if tensor is None else TYPES[ir.DataType(tensor.dtype)]
+    kind = type_of(call.y) if tensor is None else TYPES[ir.DataType(tensor.dtype)]
     sizes = call.constant(0)
     where = numbers(call, w, 0) if sizes is None else str(tuple(int(item) for item in sizes.reshape(-1)))
     w.emit(call.y, f"torch.full({where}, {_fill(array.reshape(-1)) or '0'}, dtype={kind})", light=True)
