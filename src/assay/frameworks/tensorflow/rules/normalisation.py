@@ -21,8 +21,23 @@ from assay.graph.calls import Call
 from assay.graph.layout import order_of
 from assay.model import shape_of
 from assay.write.body import Builder
-from assay.write.table import NativeWeight, keyword, positional
+from assay.write.table import Argument, NativeWeight, keyword, positional
 from assay.write.weights import reshape
+
+
+def _call_on_channels(
+    call: Call, w: Builder, callee: str, arguments: list[Argument], weights: list[NativeWeight]
+) -> None:
+    """A layer that takes channels last, wherever the graph has put them."""
+    rank = rank_of(call.x)
+    if rank is None:
+        raise refuse(call, "a number of axes that is not known")
+    if rank < 3:
+        call_layer(call, w, callee, arguments, weights)
+        return
+    training = ", training=training" if call.kind == "BatchNormalization" else ""
+    text = f"{w.layer(callee, arguments, weights)}({channels_last(call, w, rank)}{training})"
+    emit_channels_last(call, w, text, rank)
 
 
 @TABLE.rule("BatchNormalization")
@@ -38,7 +53,7 @@ def batch_norm(call: Call, w: Builder) -> None:
         keyword("epsilon", call.attribute("epsilon", 1e-5), 1e-5),
     ]
     w.in_training()
-    call_layer(call, w, "BatchNorm", arguments, weights)
+    _call_on_channels(call, w, "BatchNorm", arguments, weights)
 
 
 def _normalise_batch(call: Call, w: Builder, operands: list[str]) -> None:
@@ -133,7 +148,7 @@ def group_norm(call: Call, w: Builder) -> None:
         keyword("epsilon", call.attribute("epsilon", 1e-5), 1e-5),
     ]
     weights = [NativeWeight("scale", call.weights["weight"]), NativeWeight("offset", call.weights["bias"])]
-    call_layer(call, w, "GroupNorm", arguments, weights)
+    _call_on_channels(call, w, "GroupNorm", arguments, weights)
 
 
 @TABLE.rule("PRelu")
@@ -151,7 +166,8 @@ def prelu(call: Call, w: Builder) -> None:
         w.emit(call.y, f"tf.where({w.use(call.x, 5)} >= 0, {w.use(call.x)}, {slope} * {w.use(call.x, 20)})", light=True)
         return
     steps = () if len(shape) == 1 else (reshape(shape, (count,)),)
-    call_layer(call, w, "PReLU", [positional(count, "channels")], [NativeWeight("slope", weight, steps)])
+    write_layer = call_layer if count == 1 else _call_on_channels
+    write_layer(call, w, "PReLU", [positional(count, "channels")], [NativeWeight("slope", weight, steps)])
 
 
 def _channel_shapes(count: int, shape: tuple[int | str, ...]) -> list[tuple[int, ...]]:
