@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 from click.testing import CliRunner
 
@@ -79,6 +80,31 @@ def test_a_malformed_onnx_file(tmp_path: Path) -> None:
     status, output = run("prove", str(path))
     assert status == 2
     assert "is not an ONNX model that can be read" in output or "holds no graph" in output
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "message"),
+    [
+        (onnx.TensorProto.STRING, (2,), "holds strings"),
+        (onnx.TensorProto.FLOAT, None, "is of unknown shape"),
+        (onnx.TensorProto.FLOAT, (1 << 17, 1 << 17), "is too large"),
+    ],
+)
+def test_what_cannot_be_proven_is_written_and_says_so(
+    kind: int, shape: tuple[int, ...] | None, message: str, tmp_path: Path
+) -> None:
+    values = [onnx.helper.make_tensor_value_info(name, kind, shape) for name in ("x", "y")]
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    onnx.save(
+        onnx.helper.make_model(onnx.helper.make_graph([node], "net", values[:1], values[1:])), tmp_path / "n.onnx"
+    )
+    status, output = run("write", str(tmp_path / "n.onnx"), "--to", "pytorch", "--out", str(tmp_path / "out"))
+    assert status == 0, output
+    assert message in output
+    assert (
+        f"Not proven: no random data can stand for the model's inputs: 'x' {message.split()[0]}"
+        in (tmp_path / "out" / "README.md").read_text()
+    )
 
 
 def test_a_model_whose_shapes_do_not_fit(tmp_path: Path) -> None:

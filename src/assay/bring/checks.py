@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,9 +54,9 @@ def _domain(name: str) -> str:
 
 def nodes_of(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     """Every node of the model: those of subgraphs and functions too."""
-    waiting = [*proto.graph.node, *(node for function in proto.functions for node in function.node)]
+    waiting = deque([*proto.graph.node, *(node for function in proto.functions for node in function.node)])
     while waiting:
-        node = waiting.pop(0)
+        node = waiting.popleft()
         yield node
         for item in node.attribute:
             for graph in [*([item.g] if item.HasField("g") else []), *item.graphs]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
+from assay.errors import DataError
 from assay.model import Model, shape_of
 from assay.nn.losses import BinaryCrossEntropy, CrossEntropy
 
@@ -61,9 +64,28 @@ def gather(model: Model, seed: int = 0, batch: int = BATCH, classes: int | None 
     return Evidence(inputs, _targets(model, generator, batch), steps)
 
 
+_LARGEST = 1 << 30  # elements of an input
+
+
+def _check(value: ir.Value) -> None:
+    """Refuses inputs that random numbers cannot stand for."""
+    reason = None
+    if not isinstance(value.type, ir.TensorType):
+        reason = "is no tensor"
+    elif value.dtype == ir.DataType.STRING:
+        reason = "holds strings"
+    elif value.shape is None:
+        reason = "is of unknown shape"
+    elif math.prod(size for size in shape_of(value) if isinstance(size, int)) > _LARGEST:
+        reason = f"of shape {shape_of(value)} is too large"
+    if reason is not None:
+        raise DataError(f"no random data can stand for the model's inputs: {value.name!r} {reason}")
+
+
 def _inputs(model: Model, generator: np.random.Generator, batch: int) -> tuple[np.ndarray, ...]:
     found = []
     for value in model.graph.inputs:
+        _check(value)
         shape = [batch if isinstance(size, str) else size for size in shape_of(value)]
         dtype = value.dtype.numpy() if value.dtype is not None else np.dtype("float32")
         if np.issubdtype(dtype, np.integer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from assay.errors import FrameworkMissing, OutputError
+from assay.errors import DataError, FrameworkMissing, OutputError
 from assay.frameworks import require
 from assay.frameworks import target as find_target
 from assay.model import Model
@@ -38,7 +38,10 @@ def _prove(model: Model, target: str) -> tuple[str, tuple[facts.Proof, ...]]:
         require(find_target(target))
     except FrameworkMissing as error:
         return f"not proven: {error}", ()
-    proofs = prove(model, [target])
+    try:
+        proofs = prove(model, [target])
+    except DataError as error:
+        return f"not proven: {error}", ()
     wrong = [proof for proof in proofs if proof.status != "equal"]
     if wrong:
         raise OutputError(f"nothing was written: {wrong[0].contestant} is not proven equal: {wrong[0].reason}")

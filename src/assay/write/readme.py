@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import onnx_ir as ir
+
 from assay.frameworks import find, installed_versions
 from assay.frameworks import target as find_target
 from assay.model import shape_of
@@ -15,8 +17,8 @@ def readme(package: Package, proofs: Sequence[str], said: str, has_data: bool) -
     model, chosen = package.model, find_target(package.target)
     framework = find(chosen.framework)
     title = framework.title + (f" (on {chosen.backend})" if chosen.backend else "")
-    inputs = "\n".join(f"- `{v.name}`: {_shape(shape_of(v))}, {str(v.dtype).lower()}" for v in model.graph.inputs)
-    outputs = "\n".join(f"- {_shape(shape_of(v))}, {str(v.dtype).lower()}" for v in model.graph.outputs)
+    inputs = "\n".join(f"- `{v.name}`: {_shape(v)}, {str(v.dtype).lower()}" for v in model.graph.inputs)
+    outputs = "\n".join(f"- {_shape(v)}, {str(v.dtype).lower()}" for v in model.graph.outputs)
     needs = ", ".join(f"{name} {version}" for name, version in installed_versions(framework.distributions).items())
     prefix = f"KERAS_BACKEND={chosen.backend} " if chosen.backend else ""
     files = [
@@ -60,5 +62,5 @@ Outputs:
     )
 
 
-def _shape(shape: tuple[int | str, ...]) -> str:
-    return f"({', '.join(str(size) for size in shape)})"
+def _shape(value: ir.Value) -> str:
+    return "any shape" if value.shape is None else f"({', '.join(str(size) for size in shape_of(value))})"
