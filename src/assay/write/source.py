@@ -194,6 +194,7 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
         lines.extend((f"        self.{name} = {name}", ()) for name in stored)
         for name, construct in body.attributes.items():
             tree = renderer.construct(construct, name)
+            tree = _call_tree(tree) if isinstance(tree, str) else tree
             lines.extend((text, ()) for text in broken(f"self.{name} = ", tree, "", 8, style.line_length))
         if len(lines) == start:  # called like every other module, though it holds nothing
             lines.append(("        pass", ()))
