@@ -181,7 +181,11 @@ class KerasStyle(Style):
     def header(self, model: Model) -> str:
         what = f'"""{model.name} in Keras 3, for TensorFlow, JAX and PyTorch (KERAS_BACKEND).'
         line = f'{what} Arrays are channels-last."""'
-        return line if len(line) <= self.line_length else f'{what}\n\nArrays are channels-last.\n"""'
+        if len(line) <= self.line_length:
+            return line
+        if len(what) <= self.line_length:
+            return f'{what}\n\nArrays are channels-last.\n"""'
+        return f'"""{model.name} in Keras 3.\n\nFor TensorFlow, JAX and PyTorch (KERAS_BACKEND). Arrays are channels-last.\n"""'
 
     def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
         build = ""
@@ -189,13 +193,16 @@ class KerasStyle(Style):
             inputs = ", ".join(_symbolic(value) for value in model.graph.inputs)
             build = f"    model({inputs})  # creates the variables\n"
         self.builds = False
+        made = f'    model = {class_name}(name="{package_name(model)}")'
+        if len(made) > self.line_length:
+            made = f'    model = {class_name}(\n        name="{package_name(model)}"\n    )'
         return f'''\
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 
 
 def load(weights=WEIGHTS):
     """The model with the weights of a safetensors file."""
-    model = {class_name}(name="{package_name(model)}")
+{made}
 {build}    arrays = load_file(weights)
     for variable in model.weights:
         variable.assign(arrays[variable.path])
