@@ -122,7 +122,9 @@ class JaxStyle(Style):
         return ".".join(filter(None, [*parts, leaf]))
 
     def header(self, model: Model) -> str:
-        return f'"""{model.name} in JAX, with Flax NNX. Arrays are channels-last."""'
+        first, second = f"{model.name} in JAX, with Flax NNX.", "Arrays are channels-last."
+        whole = f'"""{first} {second}"""'
+        return whole if len(whole) <= self.line_length else f'"""{first}\n\n{second}\n"""'
 
     def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
         made = f"lambda: {class_name}(rngs=nnx.Rngs(params=0, dropout=0))"
