@@ -25,7 +25,7 @@ WORKLOAD = "assay.workload"  # on the graph: the built-in workload whose trainin
 ROLE = "assay.role"  # on an initializer: "parameter", "statistic" or "constant"
 EXACT = "assay.exact"  # on a constant of one floating number: the number meant, where the graph's type cannot hold it
 KEPT = "assay.kept"  # on a constant that is part of the source's state, such as a buffer that is saved
-VARIANCE = "assay.running_variance"  # on a batch normalisation: "unbiased" where the source averages n/(n - 1) times ONNX's
+VARIANCE = "assay.running_variance"  # on a batch normalisation: "unbiased" where the source averages that one
 NOTES = "assay.notes"  # on the graph: JSON list of what is not as in the source
 
 

@@ -198,3 +198,21 @@ def test_proven_in_other_frameworks(name: str) -> None:
     environment = os.environ | {"PYTHONPATH": f"{Path(assay.__file__).parents[1]}"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=HERE)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_file_that_could_run_code_is_refused(tmp_path: Path) -> None:
+    """A pickle beside the graph, a function that is no operator, a size that is more than a size."""
+    import pickle
+    import zipfile
+
+    contents = {
+        "net/data/sample_inputs/model.pt": (pickle.dumps(print), "pickle"),
+        "net/models/model.json": (json.dumps({"nodes": [{"target": "torch.os.system"}]}).encode(), "no operator"),
+        "net/models/sizes.json": (json.dumps({"expr_str": "exec(chr(49))"}).encode(), "size"),
+    }
+    for number, (name, (content, message)) in enumerate(contents.items()):
+        path = tmp_path / f"{number}.pt2"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, content)
+        with pytest.raises(ModelError, match=message):
+            assay.load(path)

@@ -306,19 +306,10 @@ class Builder:
 
     def _write_sequence(self, frame: Frame) -> None:
         name = self._new_attribute(self._relative(frame.path) or "layers")
-        elements: list[Construct] = []
-        trained = False
-        names = [item.path[len(frame.path) :].removeprefix(".") for item in frame.items if isinstance(item, Frame)]
-        named = self.style.names_elements and names != [str(number) for number in range(len(names))]
-        for number, item in enumerate(frame.items):
-            assert isinstance(item, Frame)
-            place: str | Index = names[number] if named else Index(number, self.style.has_sequential)
-            element, weights, needs_training = self._element_of(item)
-            elements.append(element)
-            trained |= needs_training
-            self.body.weights.extend(((name, place, *rest), weight) for rest, weight in weights)
+        construct, weights, trained = self._sequence_of(frame)
+        self.body.weights.extend(((name, *rest), weight) for rest, weight in weights)
         self.body.needs_training |= trained
-        self.body.attributes[name] = SequenceConstruct(elements, self.style.has_sequential, names if named else None)
+        self.body.attributes[name] = construct
         nodes = tuple(node for call in frame.calls() for node in call.nodes)
         self.body.nodes.extend(node for item in frame.items if _single_call(item) is not None for node in nodes)
         operand = self.use(frame.inputs()[0])
@@ -332,8 +323,26 @@ class Builder:
             loop = f"for {variable} in self.{name}:"
             self.body.statements.append(Statement(list(frame.outputs()), text, nodes, loop=loop))
 
+    def _sequence_of(self, frame: Frame) -> tuple[SequenceConstruct, list[tuple[Path, NativeWeight]], bool]:
+        """A chain of modules as one container, with the weights of its elements, and whether any is different in training."""
+        elements: list[Construct] = []
+        weights: list[tuple[Path, NativeWeight]] = []
+        trained = False
+        names = [item.path[len(frame.path) :].removeprefix(".") for item in frame.items if isinstance(item, Frame)]
+        named = self.style.names_elements and names != [str(number) for number in range(len(names))]
+        for number, item in enumerate(frame.items):
+            assert isinstance(item, Frame)
+            place: str | Index = names[number] if named else Index(number, self.style.has_sequential)
+            element, own, needs_training = self._element_of(item)
+            elements.append(element)
+            trained |= needs_training
+            weights.extend(((place, *rest), weight) for rest, weight in own)
+        return SequenceConstruct(elements, self.style.has_sequential, names if named else None), weights, trained
+
     def _element_of(self, frame: Frame) -> tuple[Construct, list[tuple[Path, NativeWeight]], bool]:
         call = _single_call(frame)
+        if call is None and self.style.names_elements and self._is_sequence(frame):
+            return self._sequence_of(frame)
         if call is None:
             child = Builder(self.model, frame, self.table, self.style).build()
             return InstanceConstruct(child), child.weights, child.needs_training

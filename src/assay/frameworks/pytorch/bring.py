@@ -10,8 +10,10 @@ import contextlib
 import io
 import json
 import logging
+import re
 import traceback
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -30,6 +32,31 @@ from assay.frameworks.pytorch.bring_ops.common import Graph, NeedsStaticBatch, W
 from assay.model import NOTES, Model
 
 _STATISTICS = ("running_mean", "running_var")
+# Modules that do nothing by themselves, or are opened by the module around them.
+_SILENT = (
+    *(torch.nn.Identity, torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.Sequential, torch.nn.ParameterList),
+    torch.nn.modules.linear.NonDynamicallyQuantizableLinear,
+)
+
+
+_TARGET = re.compile(r"torch\.ops\.\w+\.\w+(\.\w+)?|_operator\.\w+|torch\.sym_\w+|math\.\w+")
+_WORD = re.compile(r"\b(?![suz]\d+\b)[A-Za-z_]\w*")  # what is not the name of a size
+_SIZES = {
+    "Symbol",
+    "Integer",
+    "Max",
+    "Min",
+    "Mod",
+    "PythonMod",
+    "FloorDiv",
+    "CleanDiv",
+    "Eq",
+    "Ne",
+    "True",
+    "False",
+} | {
+    *("positive", "integer", "nonnegative", "int_oo", "oo", "Pow", "Add", "Mul"),
+}
 
 
 def bring(found: Any, inputs: Any, name: str) -> Model:
@@ -64,18 +91,45 @@ def load_file(path: Path, name: str) -> Model:
 
 
 def _refuse_pickles(path: Path) -> None:
-    import zipfile
-
+    """A data file must not run code: no pickled objects, no functions but torch's operators, no names in sizes but sizes'."""
     try:
         with zipfile.ZipFile(path) as archive:
-            configurations = [item for item in archive.namelist() if item.endswith("_config.json")]
-            read = [json.loads(archive.read(item)) for item in configurations]
+            read = {name: archive.read(name) for name in archive.namelist() if name.endswith((".json", ".pt"))}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path} is not an exported program (.pt2) that can be read: {_first_line(error)}") from error
-    for content in read:
-        for key, entry in content.get("config", {}).items():
-            if entry.get("use_pickle"):
-                raise ModelError(f"{path} holds {key!r} as a pickle, which could run code: nothing of it is read")
+    for name, content in read.items():
+        if name.endswith(".pt"):
+            try:  # torch's own reader falls back to running the pickle
+                torch.load(io.BytesIO(content), weights_only=True)
+            except Exception as error:
+                raise ModelError(
+                    f"{path} holds {name!r} as a pickle of more than tensors: nothing of it is read"
+                ) from error
+            continue
+        try:
+            items = list(_items("", json.loads(content)))
+        except ValueError as error:
+            raise ModelError(f"{path} is not an exported program (.pt2) that can be read: {name} is no JSON") from error
+        for key, value in items:
+            if key == "use_pickle" and value:
+                raise ModelError(
+                    f"{path} holds an object of {name!r} as a pickle, which could run code: nothing is read"
+                )
+            if key == "target" and isinstance(value, str) and not _TARGET.fullmatch(value):
+                raise ModelError(f"{path} calls {value!r}, which is no operator of torch: nothing is read")
+            if key == "expr_str" and not set(_WORD.findall(str(value))) <= _SIZES:
+                raise ModelError(f"{path} gives {value!r} as a size, which could run code: nothing is read")
+
+
+def _items(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key and value of a nest."""
+    yield key, value
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _items(str(name), item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _items("", item)
 
 
 # Exporting ------------------------------------------------------------------------------------------------------------
@@ -332,25 +386,21 @@ def _say_what_is_lost(program: ExportedProgram, module: torch.nn.Module | None, 
     names: dict[int, list[str]] = {}
     for name, parameter in module.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
-    for shared in names.values():
-        if len(shared) > 1:
-            graph.notes.append(f"{' and '.join(shared)} are one parameter")
-    used = {
-        node.meta["nn_module_stack"] and list(node.meta["nn_module_stack"].values())[-1][0].partition("@")[0]
-        for node in program.graph.nodes
-        if node.meta.get("nn_module_stack")
-    }
+    graph.notes.extend(f"{' and '.join(shared)} are one parameter" for shared in names.values() if len(shared) > 1)
+    stacks = [node.meta["nn_module_stack"] for node in program.graph.nodes if node.meta.get("nn_module_stack")]
+    used = {list(stack.values())[-1][0].partition("@")[0] for stack in stacks}
+    lost: dict[str, list[str]] = {}
     for path, part in module.named_modules():
         if isinstance(part, torch.nn.MultiheadAttention) and part.dropout and path in used:
-            graph.notes.append(
-                f"{path}: dropout of {part.dropout} on the weights of attention is not written for training"
-            )
-        silent = not any(True for _ in part.children()) and path not in used and not isinstance(part, torch.nn.Identity)
-        if silent and not isinstance(part, (torch.nn.ModuleList, torch.nn.ModuleDict, torch.nn.Sequential)):
-            held = any(name.startswith(f"{path}.") for shared in names.values() for name in shared)
-            owner = path.rpartition(".")[0]
-            if not held or owner not in used:
-                graph.notes.append(f"{path} ({type(part).__name__}) does nothing in evaluation and is not brought")
+            lost.setdefault(
+                f"dropout of {part.dropout} on the weights of attention is not written for training", []
+            ).append(path)
+        if path not in used and not any(True for _ in part.children()) and not isinstance(part, _SILENT):
+            what = f"{type(part).__name__} does nothing in evaluation and is not brought"
+            lost.setdefault(what, []).append(path)
+    for what, paths in lost.items():
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        graph.notes.append(f"{paths[0]}{more}: {what}")
 
 
 def _first_line(error: BaseException) -> str:
