@@ -120,8 +120,9 @@ def squeeze(call: Call, w: Builder) -> None:
     found = call.constant(1)
     rank = rank_of(call.x)
     if found is None and call.computed(1) is None:
-        ones = [axis for axis, size in enumerate(call.shape()) if size == 1] if rank is not None else None
-        found = None if ones is None else np.array(ones, np.int64)
+        sizes = call.shape() if rank is not None else ()
+        if sizes and all(isinstance(size, int) for size in sizes):
+            found = np.array([axis for axis, size in enumerate(sizes) if size == 1], np.int64)
         if found is None:
             w.emit(call.y, f"ops.squeeze({w.array(call.x)})", light=True)
             return
