@@ -195,8 +195,11 @@ class Call:
         if all(isinstance(size, int) for size in shape):
             return self.integers([int(size) for size in shape])
         parts = []
-        for symbolic, sizes in groupby(shape, key=lambda size: size if isinstance(size, str) else ""):
-            parts.append(self._size(symbolic) if symbolic else self.integers([int(size) for size in sizes]))
+        for is_name, sizes in groupby(shape, key=lambda size: isinstance(size, str)):
+            if is_name:
+                parts.extend(self._size(str(size)) for size in sizes)
+            else:
+                parts.append(self.integers([int(size) for size in sizes]))
         return parts[0] if len(parts) == 1 else self.node("Concat", parts, (len(shape),), "int64", axis=0)
 
     # Nodes --------------------------------------------------------------------------------------------------------
