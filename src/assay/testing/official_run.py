@@ -60,7 +60,9 @@ class OfficialResult:
     def is_wrong(self, name: str) -> bool:
         """Whether the framework answered, and wrongly."""
         trial = self.trials.get(name)
-        return trial is not None and any(fault.stage.endswith("outputs") for fault in trial.faults)
+        return trial is not None and any(
+            fault.stage.endswith("outputs") and "differs by rounding" not in fault.text for fault in trial.faults
+        )
 
 
 def run_official(
