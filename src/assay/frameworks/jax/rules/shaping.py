@@ -188,7 +188,7 @@ def slice_rule(call: Call, w: Builder) -> None:
         axis = int(axes[place]) % rank if axes is not None else place
         step = int(steps[place]) if steps is not None else 1
         start, stop = int(starts[place]), int(ends[place])
-        text = f"{start or ''}:{'' if abs(stop) >= 2**31 - 1 else stop}" + (f":{step}" if step != 1 else "")
+        text = f"{start or ''}:{'' if stop >= 2**31 - 1 else stop}" + (f":{step}" if step != 1 else "")
         parts[call.stored_axis(axis)] = text if step > 0 else f"{start}:{'' if stop <= 1 - 2**31 else stop}:{step}"
     while parts and parts[-1] == ":":
         parts.pop()

@@ -63,6 +63,9 @@ def gemm(call: Call, w: Builder) -> None:
 @TABLE.rule("Einsum")
 def einsum(call: Call, w: Builder) -> None:
     equation = call.attribute("equation").replace(" ", "")
+    if "->" not in equation:  # the letters that stand once, in the order of the alphabet
+        once = sorted(letter for letter in equation if letter.isalpha() and equation.count(letter) == 1)
+        equation += f"->{'...' if '...' in equation else ''}{''.join(once)}"
     listed = ", ".join(w.array(value) for value in call.inputs)
     w.emit(call.y, f'ops.einsum("{equation}", {listed})', light=True)
 

@@ -62,6 +62,9 @@ def slice_axes(
         lowest = tf.where(step < 0, tf.constant(-1, tf.int64), 0)
         start = tf.clip_by_value(tf.where(start < 0, start + size, start), 0, first)
         end = tf.clip_by_value(tf.where(end < 0, tf.maximum(end, -size - 1) + size, end), lowest, size)
+        end = tf.where(
+            step < 0, tf.minimum(start, end), tf.maximum(start, end)
+        )  # tf.range wants no empty backward range
         x = tf.gather(x, tf.range(start, end, step), axis=axis)
     return x
 
