@@ -73,7 +73,8 @@ def layer_norm(call: Call, w: Builder) -> None:
         outputs.pop()
     scale = call.weights.get("weight") or call.inputs[1]
     bias = call.weights.get("bias") or call.computed(2)
-    if len(outputs) == 1 and call.weights and _covers(call, scale, axis):
+    own = call.weights.get("weight")
+    if len(outputs) == 1 and own is not None and not w.holds(own) and _covers(call, scale, axis):
         shape = shape_of(call.weights["weight"])
         weights = [NativeWeight(role, call.weights[role]) for role in ("weight", "bias") if role in call.weights]
         arguments = [
