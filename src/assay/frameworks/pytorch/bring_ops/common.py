@@ -194,7 +194,7 @@ class Call:
         """A list of sizes as a tensor, those that are symbolic read from an input when the model runs."""
         if all(isinstance(size, int) for size in shape):
             return self.integers([int(size) for size in shape])
-        parts = []
+        parts: list[Tensor] = []
         for is_name, sizes in groupby(shape, key=lambda size: isinstance(size, str)):
             if is_name:
                 parts.extend(self._size(str(size)) for size in sizes)
