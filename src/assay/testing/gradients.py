@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 
 from assay.errors import AssayError
 from assay.frameworks import Target
@@ -34,6 +35,7 @@ FINER = 4  # a kink is told from curvature by a step so many times smaller: the 
 DIRECTIONS = 2
 
 _YES = onnx.defs.OpSchema.DifferentiationCategory.Differentiable
+_SCALES = {"Resize": (2,), "Upsample": (1,)}
 _DISCRETE = {"Dropout"}  # flagged differentiable, and random in training
 
 
@@ -112,6 +114,17 @@ def _places(case: OfficialCase) -> list[int]:
     return sorted(set(found))
 
 
+def _single_precision(case: OfficialCase) -> set[int]:
+    """The graph inputs that ONNX wants in float32 whatever the type of the data."""
+    names = [value.name for value in case.model.graph.input]
+    return {
+        names.index(name)
+        for node in case.model.graph.node
+        for slot, name in enumerate(node.input)
+        if slot in _SCALES.get(node.op_type, ()) and name in names
+    }
+
+
 def _weighed(case: OfficialCase) -> list[bool]:
     """Which outputs are differentiable."""
     schema = _schema(case)
@@ -135,7 +148,10 @@ def try_gradient(case: OfficialCase, target: Target) -> GradientTrial:
     try:
         table: Table = importlib.import_module(f"assay.frameworks.{target.framework}.write").TABLE
         simple = simplify(bring(case), table.takes)  # the bodies of functions convert to float32 too
-        package = write(replace(simple, ir=in_float64(simple), _modules={}), target.name)
+        double = in_float64(simple)
+        for place in _single_precision(case):
+            double.graph.inputs[place].type = ir.TensorType(ir.DataType.FLOAT)
+        package = write(replace(simple, ir=double, _modules={}), target.name)
         native = package.load()
         return GradientTrial(_slopes(case, native, target.framework))
     except Exception as error:  # whatever a framework raises
@@ -148,7 +164,8 @@ def _slopes(case: OfficialCase, native: Any, framework: str) -> list[Slope]:
     folder = f"assay.frameworks.{framework}"
     values: Any = importlib.import_module(f"{folder}.values")
     differentiate: Callable[..., list[np.ndarray]] = importlib.import_module(f"{folder}.differentiate").gradients
-    inputs = [_double(item) for item in case.data[0][0]]
+    single = _single_precision(case)
+    inputs = [item if place in single else _double(item) for place, item in enumerate(case.data[0][0])]
     places = _places(case)
     generator = np.random.Generator(np.random.Philox(key=[zlib.crc32(case.name.encode()), 0x5E]))
     seeds = [

@@ -46,7 +46,7 @@ def main(target_name: str, pipe: int, check: str) -> None:
 def _gradients(case: OfficialCase, target: Target) -> Trial:
     """A wrong slope is a fault; a singular point is none, and is recorded with its slopes."""
     found = try_gradient(case, target)
-    faults = [] if found.error is None else [Fault("write-or-run", None, found.error)]
+    faults = [] if found.error is None else [Fault("gradient", None, found.error)]
     faults += [
         Fault("gradient", None, f"the slope is {slope.measured:.9g}, the gradient says {slope.claimed:.9g}")
         for slope in found.slopes

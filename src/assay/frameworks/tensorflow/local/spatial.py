@@ -54,8 +54,9 @@ def convolve_transposed(
     zeros = [(r, r + extra) for r, extra in zip(reach, output_padding or (0,) * rank, strict=True)]
     parts = tf.split(tf.pad(x, [(0, 0), *zeros, (0, 0)]), groups, -1)
     kernel = tf.reverse(tf.transpose(kernel, (*range(2, rank + 2), 0, 1)), range(rank))
+    order = "N" + "DHW"[3 - rank :] + "C"  # said, because the gradient of Conv3D does not know the default
     results = [
-        tf.nn.convolution(part, weights, padding="VALID", dilations=dilations)
+        tf.nn.convolution(part, weights, padding="VALID", data_format=order, dilations=dilations)
         for part, weights in zip(parts, tf.split(kernel, groups, -2), strict=True)
     ]
     y = cropped(tf.concat(results, -1), padding)
