@@ -97,7 +97,10 @@ def _at_our_opset(proto: onnx.ModelProto) -> onnx.ModelProto:
     if proto.functions:
         proto = inliner.inline_local_functions(proto)
         changed = True
-    return _inferred(proto) if changed else proto
+    if not changed:
+        return proto
+    del proto.graph.value_info[:]  # what the old operators gave: a mask of Dropout was a float once
+    return _inferred(proto)
 
 
 def _inferred(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -218,9 +218,7 @@ def broadcast(left: Shape, right: Shape) -> Shape:
 def binary(op_type: str, left: Operand, right: Operand) -> Tensor:
     """An element-wise operation; a Python number takes the other operand's type."""
     dtype = next(item.dtype for item in (left, right) if isinstance(item, Tensor))
-    first, second = (
-        item if isinstance(item, Tensor) else tracer().number(item, dtype) for item in (left, right)
-    )
+    first, second = (item if isinstance(item, Tensor) else tracer().number(item, dtype) for item in (left, right))
     if first.dtype != second.dtype:
         raise ShapeError(f"{tracer().where}: {op_type} of {first.dtype} and {second.dtype}; cast one of them first")
     return tracer().node(op_type, [first, second], broadcast(first.shape, second.shape))
