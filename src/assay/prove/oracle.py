@@ -13,6 +13,8 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_conv_transpose import ConvTranspose as _ReferenceConvTranspose
 
+from assay.graph.passes import simplify
+from assay.graph.passes.widen import widen
 from assay.model import Model, exact_of, intended
 
 _DOUBLE = int(ir.DataType.DOUBLE)
@@ -114,11 +116,7 @@ def in_float64(model: Model) -> ir.Model:
         schema = onnx.defs.get_schema(node.op_type, graph.opset_imports.get(node.domain, 1), node.domain)
         if "stash_type" in schema.attributes and node.op_type not in _IN_INPUT_TYPE:
             node.attributes["stash_type"] = ir.AttrInt64("stash_type", _DOUBLE)
-        for name, attribute in list(node.attributes.items()):
-            if name in ("to", "dtype") and attribute.value == int(ir.DataType.FLOAT):
-                node.attributes[name] = ir.AttrInt64(name, _DOUBLE)
-            elif attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype == ir.DataType.FLOAT:
-                node.attributes[name] = ir.AttrTensor(name, ir.tensor(attribute.as_tensor().numpy().astype(np.float64)))
+    widen(graph)
     return copy
 
 
@@ -131,7 +129,8 @@ def evaluate(model: Model, inputs: Mapping[str, np.ndarray], wanted: Iterable[st
 
     `inputs`: name → array; floating ones are converted.
     """
-    double = in_float64(model)
+    # Constants are folded as they are when code is written, where they are float32; values that are asked for stay.
+    double = in_float64(simplify(model, lambda call: True) if wanted is None else model)
     names = [value.name for value in double.graph.outputs] if wanted is None else list(wanted)
     if wanted is not None:
         by_name = {output.name: output for node in double.graph for output in node.outputs}

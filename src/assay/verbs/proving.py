@@ -38,13 +38,16 @@ class Written:
     refused: dict[str, str]  # target → why it cannot be written
 
 
-def write_all(model: Model, targets: tuple[str, ...]) -> Written:
-    """Every target's package; one that cannot express the model is refused with its reason, the others go on."""
+def write_all(model: Model, targets: tuple[str, ...], *, wide: bool = False) -> Written:
+    """Every target's package; one that cannot express the model is refused with its reason, the others go on.
+
+    `wide`: as the proof needs it, with float32 that the graph spells out as float64.
+    """
     packages: dict[str, Package] = {}
     refused: dict[str, str] = {}
     for target in targets:
         try:
-            packages[target] = write(model, target)
+            packages[target] = write(model, target, wide=wide)
         except AssayError as error:
             refused[target] = str(error)
     return Written(packages, refused)
@@ -79,7 +82,7 @@ class Prover:
 
     @cached_property
     def packages(self) -> dict[str, Package]:
-        return write_all(self.disturbed, self.field.targets).packages
+        return write_all(self.disturbed, self.field.targets, wide=True).packages
 
     @cached_property
     def judge(self) -> Judge:

@@ -14,6 +14,7 @@ from assay.graph.calls import calls_of
 from assay.graph.layout import decide
 from assay.graph.modules import tree_of
 from assay.graph.passes import simplify
+from assay.graph.passes.widen import widen
 from assay.model import Model, shape_of
 from assay.verb import make_callable
 from assay.write.body import Builder
@@ -29,10 +30,11 @@ __all__ = ["Package", "write"]
 make_callable(__name__, "assay.write:write")
 
 
-def write(model: Model, target: str) -> Package:
+def write(model: Model, target: str, *, wide: bool = False) -> Package:
     """The model as a package of one framework's own code.
 
-    `target` is a framework (`"jax"`) or a framework on a backend (`"keras/jax"`). Neither needs to be installed. Raises
+    `target` is a framework (`"jax"`) or a framework on a backend (`"keras/jax"`). Neither needs to be installed. `wide`: casts
+    to float32 and filled float32 arrays are written as float64, for proofs. Raises
     `UnsupportedError`, naming everything that is missing at once, if the framework cannot express the model.
     """
     chosen = find_target(target)
@@ -40,6 +42,8 @@ def write(model: Model, target: str) -> Package:
     table = importlib.import_module(f"{folder}.write").TABLE
     style: Style = importlib.import_module(f"{folder}.style").STYLE
     simple = simplify(model, table.takes)
+    if wide:
+        widen(simple.graph)
     laid_out = decide(simple) if find(chosen.framework).channels_last else simple
     calls = calls_of(laid_out)
     table.check(calls)
