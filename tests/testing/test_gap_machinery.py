@@ -8,6 +8,7 @@ from assay.errors import NotFoundError
 from assay.frameworks import frameworks
 from assay.testing.cases import LAYERS, select
 from assay.testing.gaps import Fault, Gap, GapError, judge, load_gaps, read_gaps, unmatched
+from assay.testing.official import official
 
 CONV = Gap("conv*", "todo", "not written yet")
 WRONG = Fault("outputs", "eager", "outputs deviate by 1.0e-03")
@@ -91,7 +92,7 @@ def test_an_entry_that_says_too_little_or_too_much_is_refused(entry: str, messag
 
 
 def test_every_entry_of_the_built_in_frameworks_is_sound_and_matches_a_case() -> None:
-    names = [case.name for case in LAYERS]
+    names = [*(case.name for case in LAYERS), *(case.name for case in official())]
     for framework in frameworks().values():
         for target in framework.targets:
             assert unmatched(load_gaps(framework.name, target.backend), names) == []
