@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import onnx_ir as ir
+
 from assay.frameworks.tensorflow.common import TABLE, given, in_order, is_float, one_or_all, rank_of, refuse, written
 from assay.frameworks.tensorflow.rules.spatial import (
     channels_last,
@@ -32,6 +34,9 @@ def pool(call: Call, w: Builder) -> None:
     more = _overhang(call, size, strides, dilations, pads) if ceil else [0] * rank
     special = call.kind == "LpPool" or any(rate > 1 for rate in dilations) or any(more) or rank > 3
     special |= call.wanted(1) is not None or not is_float(call.x)
+    special |= (
+        rank == 3 and call.x.dtype == ir.DataType.DOUBLE
+    )  # TensorFlow's kernels know no float64 in three dimensions
     if special:
         ends = tuple((before, after + extra) for (before, after), extra in zip(pads, more, strict=True))
         _pool_windows(call, w, ends, pads, counted, power, column_major)
