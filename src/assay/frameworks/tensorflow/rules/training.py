@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
 from assay.frameworks.tensorflow.common import TABLE, call_layer, carrier, given, in_order, kind_of, written
+from assay.graph.between import objective_of
 from assay.graph.calls import Call
 from assay.write.body import Builder
 from assay.write.table import positional
@@ -97,13 +97,8 @@ def optimizer_step(call: Call, w: Builder) -> None:
 @TABLE.rule("ai.onnx.preview.training:Gradient")
 def gradient(call: Call, w: Builder) -> None:
     """What lies between the inputs and y becomes a method, which a tape differentiates."""
-    names, target = call.attribute("xs"), call.attribute("y")
-    call.attribute("zs")
-    sources = [value for value in call.inputs[: len(names)] if value is not None]
-    graph = call.nodes[0].graph
-    assert graph is not None
-    made = {value.name: value for node in graph for value in node.outputs}
-    method = w.method(_between(sources, made[target]), "objective")
+    sources, objective = objective_of(call)
+    method = w.method(objective, "objective")
     outer = [w.array(value) for value in method.captured]
     function = f"self.{method.name}"
     if outer:
@@ -114,25 +109,3 @@ def gradient(call: Call, w: Builder) -> None:
     for place, value in enumerate(call.outputs):
         if value is not None:
             w.emit(value, f"{w.use(results)}[{place}]", light=True)
-
-
-def _between(sources: list[ir.Value], target: ir.Value) -> ir.Graph:
-    """A copy of the nodes that lead from the sources to the target, as a graph of its own."""
-    copies = {value: ir.Value(name=value.name, shape=value.shape, type=value.type) for value in sources}
-    inputs, nodes = list(copies.values()), []
-
-    def copy(value: ir.Value) -> ir.Value:
-        producer = value.producer()
-        if value in copies or producer is None:
-            return copies.get(value, value)
-        given = [None if item is None else copy(item) for item in producer.inputs]
-        attributes = list(producer.attributes.values())
-        renewed = ir.Node(producer.domain, producer.op_type, given, attributes, num_outputs=len(producer.outputs))
-        renewed.name = producer.name
-        for old, new in zip(producer.outputs, renewed.outputs, strict=True):
-            new.name, new.shape, new.type = old.name, old.shape, old.type
-            copies[old] = new
-        nodes.append(renewed)
-        return copies[value]
-
-    return ir.Graph(inputs, [copy(target)], nodes=nodes, name="objective")
