@@ -184,6 +184,11 @@ def scope_of(node: onnx_ir.Node) -> tuple[tuple[str, int], ...]:
     return tuple((path, call) for path, call in json.loads(node.metadata_props.get(SCOPE, "[]")))
 
 
+def subgraphs_of(node: onnx_ir.Node) -> list[onnx_ir.Graph]:
+    """The graphs that a node holds itself, such as the branches of an `If`; those inside them are `graph.subgraphs()`."""
+    return [item.as_graph() for item in node.attributes.values() if item.type == onnx_ir.AttributeType.GRAPH]
+
+
 def attributes_of(node: onnx_ir.Node) -> dict[str, Any]:
     """A node's attributes as plain values; float32 numbers come back as they were meant (see `intended`)."""
     found: dict[str, Any] = {}

@@ -147,7 +147,7 @@ def check_sizes(proto: onnx.ModelProto, where: str, inferred: bool = False) -> N
 
 def make_printable(model: Model) -> None:
     """Names become text that can stand in a message, a comment or a document: no line breaks, no control characters."""
-    graphs = [model.graph, *_subgraphs(model.graph)]
+    graphs = [model.graph, *model.graph.subgraphs()]
     values: dict[int, ir.Value] = {}
     for graph in graphs:
         for node in graph:
@@ -178,14 +178,6 @@ def _make_sizes_printable(value: ir.Value, sizes: dict[str, str]) -> None:
             sizes[name] = plain if plain not in sizes.values() else f"{plain}_{len(sizes)}"
         found.append(sizes[name] if isinstance(name, str) else name)
     value.shape = ir.Shape(found)
-
-
-def _subgraphs(graph: ir.Graph) -> Iterator[ir.Graph]:
-    for node in graph:
-        for item in node.attributes.values():
-            if item.type == ir.AttributeType.GRAPH:
-                yield item.as_graph()
-                yield from _subgraphs(item.as_graph())
 
 
 def _printable(name: str) -> str:

@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from assay.errors import UnsupportedError
 from assay.graph.layout import order_of, stored_axis, stored_shape
-from assay.model import Model, attributes_of, constant_of, scope_of, shape_of
+from assay.model import Model, attributes_of, constant_of, scope_of, shape_of, subgraphs_of
 from assay.ops import operator, parametric_slots
 
 Scope = tuple[tuple[str, int], ...]
@@ -172,12 +172,7 @@ def captured_by(graph: ir.Graph) -> list[ir.Value]:
     own = {id(value) for value in graph.inputs}
     found: dict[int, ir.Value] = {}
     for node in graph:
-        inner = [
-            value
-            for item in node.attributes.values()
-            if item.type == ir.AttributeType.GRAPH
-            for value in captured_by(item.as_graph())
-        ]
+        inner = [value for subgraph in subgraphs_of(node) for value in captured_by(subgraph)]
         for value in [*node.inputs, *inner]:
             if value is not None and id(value) not in own and not _is_constant(value):
                 found.setdefault(id(value), value)

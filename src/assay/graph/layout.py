@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import networkx as nx
 import onnx_ir as ir
 
-from assay.model import SCOPE, Model, constant_of, scope_of, shape_of
+from assay.model import SCOPE, Model, constant_of, scope_of, shape_of, subgraphs_of
 from assay.ops import Layout, operator
 
 ORDER = "assay.order"  # in `value.meta`: the order in which the value's axes are stored
@@ -94,13 +94,9 @@ def _decide_graph(graph: ir.Graph) -> None:
         if order_of(value) != tuple(range(max(_rank(value), 0))):
             _reorder_output(graph, value)
     for node in nodes:
-        for inner in _subgraphs(node):
+        for inner in subgraphs_of(node):
             _restore_captured(graph, node, inner)
             _decide_graph(inner)
-
-
-def _subgraphs(node: ir.Node) -> list[ir.Graph]:
-    return [item.as_graph() for item in node.attributes.values() if item.type == ir.AttributeType.GRAPH]
 
 
 def _restore_captured(graph: ir.Graph, node: ir.Node, inner: ir.Graph) -> None:

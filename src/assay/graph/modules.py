@@ -9,7 +9,7 @@ import onnx_ir as ir
 from assay.errors import UnsupportedError
 from assay.graph.calls import Call
 from assay.graph.names import class_name
-from assay.model import Model, ModuleInfo
+from assay.model import Model, ModuleInfo, subgraphs_of
 
 
 @dataclass(eq=False)
@@ -61,8 +61,7 @@ class Frame:
 
 def _with_inner(node: ir.Node) -> list[ir.Node]:
     """A node and the nodes of its subgraphs."""
-    graphs = [item.as_graph() for item in node.attributes.values() if item.type == ir.AttributeType.GRAPH]
-    return [node, *(inner for graph in graphs for inner in ir.traversal.RecursiveGraphIterator(graph))]
+    return [node, *(inner for graph in subgraphs_of(node) for inner in graph.all_nodes())]
 
 
 def tree_of(model: Model, calls: list[Call]) -> Frame:

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_conv_transpose import ConvTranspose as _ReferenceConvTranspose
 
-from assay.graph.passes import simplify
+from assay.graph.passes import folded
 from assay.graph.passes.widen import widen
 from assay.model import Model, exact_of, intended
 
@@ -103,7 +103,7 @@ def in_float64(model: Model) -> ir.Model:
     copy = model.ir.clone()
     graph = copy.graph
     nodes = list(ir.traversal.RecursiveGraphIterator(graph))
-    inner = [value for item in nodes for inputs in _inputs_of_subgraphs(item) for value in inputs]
+    inner = [value for subgraph in graph.subgraphs() for value in subgraph.inputs]
     made = [output for node in nodes for output in node.outputs]
     for value in [*graph.inputs, *graph.initializers.values(), *inner, *made]:
         if value.dtype == ir.DataType.FLOAT:
@@ -120,17 +120,13 @@ def in_float64(model: Model) -> ir.Model:
     return copy
 
 
-def _inputs_of_subgraphs(node: ir.Node) -> list[Sequence[ir.Value]]:
-    return [item.as_graph().inputs for item in node.attributes.values() if item.type == ir.AttributeType.GRAPH]
-
-
 def evaluate(model: Model, inputs: Mapping[str, np.ndarray], wanted: Iterable[str] | None = None) -> list[np.ndarray]:
     """The outputs of the model in evaluation mode, in float64, or the values named in `wanted`.
 
     `inputs`: name → array; floating ones are converted.
     """
     # Constants are folded as they are when code is written, where they are float32; values that are asked for stay.
-    double = in_float64(simplify(model, lambda call: True) if wanted is None else model)
+    double = in_float64(folded(model) if wanted is None else model)
     names = [value.name for value in double.graph.outputs] if wanted is None else list(wanted)
     if wanted is not None:
         by_name = {output.name: output for node in double.graph for output in node.outputs}

@@ -15,7 +15,7 @@ from assay.model import SCOPE, Model, lift_constants
 
 def expand(model: Model, takes: Callable[[Call], bool]) -> bool:
     """Replaces, once, every operator that `takes` refuses and ONNX defines by a function body. Whether there was any."""
-    graphs = [model.graph, *_subgraphs(model.graph)]
+    graphs = [model.graph, *model.graph.subgraphs()]
     refused = [
         call.nodes[0] for graph in graphs for call in calls_of(model, graph) if len(call.nodes) == 1 and not takes(call)
     ]
@@ -28,16 +28,6 @@ def expand(model: Model, takes: Callable[[Call], bool]) -> bool:
     if found:
         lift_constants(model)
         infer_shapes(model)
-    return found
-
-
-def _subgraphs(graph: ir.Graph) -> list[ir.Graph]:
-    """The graphs inside a graph's nodes, and inside those."""
-    found = []
-    for node in graph:
-        for item in node.attributes.values():
-            if item.type == ir.AttributeType.GRAPH:
-                found.extend([item.as_graph(), *_subgraphs(item.as_graph())])
     return found
 
 
