@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from assay.frameworks.jax.rules.common import TABLE, call_layer, is_one_number
 from assay.graph.calls import Call
-from assay.graph.layout import FLATTENED
-from assay.model import shape_of
 from assay.write.body import Builder
+from assay.write.kernels import dense_kernel
 from assay.write.table import NativeWeight, keyword, positional
-from assay.write.weights import Step, reshape, transpose
 
 TABLE.row("Det", "jnp.linalg.det({0})")
 
@@ -16,24 +14,13 @@ TABLE.row("Det", "jnp.linalg.det({0})")
 @TABLE.rule("Linear")
 def linear(call: Call, w: Builder) -> None:
     weight, bias = call.weights["weight"], call.weights.get("bias")
-    transposed = bool(call.attribute("transB", 0))
-    rows, columns = (int(size) for size in (shape_of(weight)[::-1] if transposed else shape_of(weight)))
-    steps: tuple[Step, ...] = (transpose(1, 0),) if transposed else ()
-    if flattened := call.x.meta.get(FLATTENED):
-        # The data was flattened channels-last: the rows of the kernel follow it.
-        last = (*flattened[1:], flattened[0])
-        axes = (*range(1, len(flattened)), 0, len(flattened))
-        steps += (
-            reshape((rows, columns), (*flattened, columns)),
-            transpose(*axes),
-            reshape((*last, columns), (rows, columns)),
-        )
-    weights = [NativeWeight("kernel", weight, steps)]
+    kernel = dense_kernel(call)
+    weights = [NativeWeight("kernel", weight, kernel.steps)]
     if bias is not None:
         weights.append(NativeWeight("bias", bias))
     arguments = [
-        positional(rows, "in_features"),
-        positional(columns, "out_features"),
+        positional(kernel.inputs, "in_features"),
+        positional(kernel.units, "out_features"),
         keyword("use_bias", bias is not None, True),
     ]
     call_layer(call, w, "nnx.Linear", arguments, weights)

@@ -21,34 +21,28 @@ from assay.graph.calls import Call
 from assay.graph.layout import FLATTENED
 from assay.model import attributes_of, shape_of
 from assay.write.body import Builder
+from assay.write.kernels import dense_kernel
 from assay.write.table import NativeWeight, Raw, keyword, positional
-from assay.write.weights import Step, reshape, transpose
 
 
 @TABLE.rule("Linear")
 def linear(call: Call, w: Builder) -> None:
     weight, bias = call.weights["weight"], call.weights.get("bias")
-    transposed = bool(call.attribute("transB", 0))
-    shape = [int(size) for size in shape_of(weight)]
-    inputs, units = shape[::-1] if transposed else shape
     if not are_layers(call) and FLATTENED not in call.x.meta:
-        kernel = w.array(weight, stored=False)
-        text = f"{w.array(call.x, 20)} @ {f'tf.transpose({kernel})' if transposed else kernel}"
+        matrix = w.array(weight, stored=False)
+        text = f"{w.array(call.x, 20)} @ {f'tf.transpose({matrix})' if call.attribute('transB', 0) else matrix}"
         text += f" + {w.array(bias, stored=False)}" if bias is not None else ""
         w.emit(call.y, text, precedence=10 if bias is not None else 20, light=True)
         return
-    steps: tuple[Step, ...] = (transpose(1, 0),) if transposed else ()
-    if (flattened := call.x.meta.get(FLATTENED)) is not None:
-        # The data were flattened channels-last, so the rows of the weight go into that order.
-        channels, *places = (int(size) for size in flattened)
-        axes = range(1, len(places) + 1)
-        steps += (
-            reshape((inputs, units), (channels, *places, units)),
-            transpose(*axes, 0, len(places) + 1),
-            reshape((*places, channels, units), (inputs, units)),
-        )
-    weights = [NativeWeight("kernel", weight, steps)] + ([NativeWeight("bias", bias)] if bias is not None else [])
-    arguments = [positional(inputs, "inputs"), positional(units, "units"), keyword("use_bias", bias is not None, True)]
+    kernel = dense_kernel(call)
+    weights = [NativeWeight("kernel", weight, kernel.steps)] + (
+        [NativeWeight("bias", bias)] if bias is not None else []
+    )
+    arguments = [
+        positional(kernel.inputs, "inputs"),
+        positional(kernel.units, "units"),
+        keyword("use_bias", bias is not None, True),
+    ]
     if (follower := absorbed_activation(call, w)) is None:
         call_layer(call, w, "Dense", arguments, weights)
         return
