@@ -41,7 +41,8 @@ def batch_norm(call: Call, w: Builder) -> None:
     ]
     w.in_training()
     leaves = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
-    _norm(call, w, "nnx.BatchNorm", arguments, leaves)
+    arguments.append(keyword("epsilon", call.attribute("epsilon", 1e-5)))
+    call_layer(call, w, "BatchNorm", arguments, weights_named(call, leaves))
 
 
 def _first(call: Call) -> bool:
