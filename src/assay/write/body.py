@@ -141,15 +141,19 @@ class Builder:
         precedence: int = 100,
         light: bool = False,
         module: str | None = None,
+        in_place: str | None = None,
     ) -> None:
-        """Adds `targets = text`. `light`: short enough in meaning to be nested with its neighbours, like an activation."""
+        """Adds `targets = text`. `light`: short enough in meaning to be nested with its neighbours, like an activation.
+
+        `in_place`: the sign between the two operands of the text, where the result may take the place of the first.
+        """
         wanted: list[Value | None] = [targets] if isinstance(targets, (ir.Value, Temporary)) else list(targets)
         nodes = self._call.nodes if self._call else ()
         call = self._call
         heavy = (
             call is not None and call.kind in HEAVY and any(item is made for item in wanted for made in call.outputs)
         )
-        self.body.statements.append(Statement(wanted, text, nodes, precedence, light, heavy=heavy))
+        self.body.statements.append(Statement(wanted, text, nodes, precedence, light, heavy=heavy, in_place=in_place))
         if self._element is not None and module is not None:
             self._element.append(TextConstruct(module))
 

@@ -85,6 +85,8 @@ def nest(body: Body) -> None:
                 or total > _DEEPEST
                 or (statement.heavy and before.heavy)
                 or (isinstance(target, ir.Value) and HINT in target.meta)
+                or before.in_place is not None
+                or (statement.in_place is not None and target is _operands(body, statement.text)[0])
             ):
                 break
             merged = _substitute(body, statement.text, target, before)
@@ -113,6 +115,13 @@ def _substitute(body: Body, text: str, target: Value, statement: Statement) -> s
         return found.group(0)
 
     return TOKEN.sub(replace, text)
+
+
+def _assignment(targets: list[str], right: str, in_place: str | None) -> str:
+    """`y = x + z`; `y += z` where the statement overwrites its first operand."""
+    if in_place is not None and right.startswith(start := f"{targets[0]} {in_place} "):
+        return f"{targets[0]} {in_place}= {right.removeprefix(start)}"
+    return f"{', '.join(targets)} = {right}"
 
 
 class _Names:
@@ -171,8 +180,7 @@ class _Names:
         targets = [self._name(place, value, operands, right) for value in statement.targets]
         shown = _shown(statement)
         if statement.loop is None:
-            text = f"{', '.join(targets)} = {right}"
-            return [Line(text, shown, statement.nodes)]
+            return [Line(_assignment(targets, right, statement.in_place), shown, statement.nodes)]
         start = before[id(operands[0])]
         lines = [] if start == targets[0] else [Line(f"{targets[0]} = {start}", None, ())]
         right = TOKEN.sub(lambda found: targets[0] if found.group(1) == "v" else found.group(0), statement.text)

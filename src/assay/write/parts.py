@@ -100,6 +100,7 @@ class Statement:
     loop: str | None = None  # `for … in …:`, the line that stands before it
     heavy: bool = False  # a layer that mixes features, or a module: two of them in one expression are hard to read
     cost: int = 1  # how much of an expression's depth it takes
+    in_place: str | None = None  # the sign of `a + b` where the result may take the memory of `a`: `a += b`
 
 
 @dataclass(eq=False)

@@ -25,6 +25,18 @@ def is_free(value: ir.Value, w: Builder) -> bool:
     )
 
 
+def overwritable(terms: list[ir.Value], w: Builder) -> tuple[ir.Value, ir.Value] | None:
+    """The terms of a sum of images, first the one whose memory the sum may take. It spares the making of a new array."""
+    if len(terms) != 2 or any(term.shape is None for term in terms) or shape_of(terms[0]) != shape_of(terms[1]):
+        return None
+    if "?" in shape_of(terms[0]):
+        return None
+    for free, other in (terms, terms[::-1]):
+        if is_free(free, w):
+            return free, other
+    return None
+
+
 def packed_heads(split: ir.Node) -> int | None:
     """The number of heads, if a node does nothing but split query, key and value for one attention in the same module."""
     users = [user for value in split.outputs for user, _ in value.uses()]

@@ -36,7 +36,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.norm1(self.conv1(x)), inplace=True)  # (batch, channels, …, …)
-        y = self.norm2(self.conv2(y)) + x  # (batch, channels, …, …)
+        y = self.norm2(self.conv2(y))  # (batch, channels, …, …)
+        y += x  # (batch, channels, …, …)
         return F.relu(y, inplace=True)  # (batch, channels, …, …)
 
 
@@ -55,7 +56,7 @@ class DownBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.norm1(self.conv1(x)), inplace=True)  # (batch, 64, 14, 14)
         y = self.norm2(self.conv2(y))  # (batch, 64, 14, 14)
-        y = y + self.shortcut_norm(self.shortcut(x))  # (batch, 64, 14, 14)
+        y += self.shortcut_norm(self.shortcut(x))  # (batch, 64, 14, 14)
         return F.relu(y, inplace=True)  # (batch, 64, 14, 14)
 
 

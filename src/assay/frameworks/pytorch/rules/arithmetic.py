@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from assay.frameworks.pytorch.patterns import is_free
+from assay.frameworks.pytorch.patterns import is_free, overwritable
 from assay.frameworks.pytorch.rules.common import TABLE, UNSIGNED, arguments_of, is_integer, is_text, number, type_of
 from assay.graph.calls import Call
 from assay.write.body import Builder
@@ -54,6 +54,8 @@ def between(call: Call, w: Builder) -> None:
         return in_numpy(call, w, host)
     given = [value for value in call.inputs if value is not None]
     use = w.use if call.kind != "MatMul" and w.may_be_numbers(given) else w.array
+    if call.kind == "Add" and (terms := overwritable(given, w)) is not None:
+        return w.emit(call.y, f"{w.array(terms[0])} + {w.array(terms[1], 11)}", precedence=10, light=True, in_place="+")
     chained = level == 2  # a < b < c means something else in Python
     if call.kind == "Div" and is_integer(call.x):
         first, second = w.array(given[0]), use(given[1])
