@@ -78,12 +78,7 @@ def _write(path: Path, rows: list[Row]) -> None:
     machine = environment(threads=1)
     order = list(WORKLOADS)
     content = {
-        "machine": {
-            "operating_system": machine.operating_system,
-            "python": machine.python,
-            "cpu": machine.cpu,
-            "cpus": machine.cpus,
-        },
+        "machine": machine.summary(),
         "versions": dict(machine.versions),
         "trainings": sorted(rows, key=lambda row: (order.index(row["workload"]), TARGETS.index(row["target"]))),
     }

@@ -84,12 +84,7 @@ def _write(path: Path | None, rows: list[dict[str, Any]]) -> None:
     machine = environment(threads=1)
     facts = {
         "date": date.today().isoformat(),
-        "machine": {
-            "operating_system": machine.operating_system,
-            "python": machine.python,
-            "cpu": machine.cpu,
-            "cpus": machine.cpus,
-        },
+        "machine": machine.summary(),
         "versions": dict(machine.versions),
         "limit": LIMIT,
     }

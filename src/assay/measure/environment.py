@@ -44,6 +44,16 @@ class Environment:
     flags: Mapping[str, str] = field(default_factory=dict)  # of the environment, that change speed
     notes: tuple[str, ...] = ()
 
+    def summary(self) -> dict[str, str | int]:
+        """What a file of results says of its machine."""
+        return {
+            "operating_system": self.operating_system,
+            "python": self.python,
+            "architecture": self.machine,
+            "cpu": self.cpu,
+            "cpus": self.cpus,
+        }
+
 
 def environment(threads: int, used: Iterable[int] = (), extra: Mapping[str, str] | None = None) -> Environment:
     """The environment as it is now; `extra` are variables that the workers get on top of ours."""
