@@ -46,7 +46,7 @@ def results(tmp_path: Path) -> Path:
     ]
     _save(folder, "pytorch", cases)
     _save(folder, "keras/jax", [*cases[:2], _case("test_det_2d", "failure", "Det", reasons=["run: boom"])])
-    slopes = [["agree", 1, 1, 1]], [["agree", 1, 1, 1], ["singular", 0, 0, 1]]
+    slopes = [["agrees", 1, 1, 1]], [["agrees", 1, 1, 1], ["singular", 0, 0, 1]]
     gradients = [
         _case("test_det_2d", "pass", "Det", slopes=slopes[0]),
         _case("test_det_nd", "pass", "Det", slopes=slopes[1]),

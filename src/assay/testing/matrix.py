@@ -163,7 +163,7 @@ def _gradient(run: Run, cases: Sequence[Mapping[str, Any]]) -> str:
     verdicts = [{slope[0] for slope in run.slopes[case["name"]]} for case in cases if run.slopes.get(case["name"])]
     if not verdicts:
         return ""
-    agree = sum(found == {"agree"} for found in verdicts)
+    agree = sum(found == {"agrees"} for found in verdicts)
     return f" ∇ {agree}" if agree == len(verdicts) else f" ∇ {agree} of {len(verdicts)}"
 
 
