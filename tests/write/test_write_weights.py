@@ -67,3 +67,16 @@ def test_a_missing_part_leaves_the_source_out() -> None:
     native = to_native(maps, {"w": np.ones((2, 3))})
     del native["p1"]
     assert to_source(maps, native, {"w": (2, 3)}) == {}
+
+
+def test_two_sources_one_below_the_other_make_one_native_array() -> None:
+    above, below = np.arange(6.0).reshape(3, 2), np.arange(8.0).reshape(4, 2)
+    maps = [
+        WeightMap("kernel", "below", "parameter", rows=(3, 7)),
+        WeightMap("kernel", "above", "parameter", rows=(0, 3)),
+    ]
+    native = to_native(maps, {"above": above, "below": below})
+    np.testing.assert_array_equal(native["kernel"], np.concatenate([above, below]))
+    back = to_source(maps, native, {"above": (3, 2), "below": (4, 2)})
+    np.testing.assert_array_equal(back["above"], above)
+    np.testing.assert_array_equal(back["below"], below)

@@ -42,4 +42,5 @@ class Classifier(nnx.Module):
 def make(mode: str, threads: int) -> tuple[Place, Step, Step]:
     os.environ["NPROC"] = str(threads)  # the size of XLA's pool of threads, read when the first array is made
     model = Classifier(rngs=nnx.Rngs(params=0, dropout=1))
-    return build(model, optax.rmsprop(LEARNING_RATE), mode)
+    rate = optax.warmup_cosine_decay_schedule(0.0, LEARNING_RATE, warmup_steps=18, decay_steps=360)
+    return build(model, optax.rmsprop(rate), mode)

@@ -22,5 +22,6 @@ def build() -> keras.Model:
 
 def make(mode: str, threads: int) -> tuple[Any, Any, Any]:
     loop.set_threads(threads)
-    optimizer = keras.optimizers.RMSprop(LEARNING_RATE)
+    rate = keras.optimizers.schedules.CosineDecay(0.0, 342, warmup_target=LEARNING_RATE, warmup_steps=18)
+    optimizer = keras.optimizers.RMSprop(rate)
     return loop.make(build(), optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), mode, threads)

@@ -5,6 +5,7 @@ PyTorch's own LSTM with its two biases, over the whole sequence in one call.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ def make(mode: str, threads: int) -> tuple[Callable[..., Any], Callable[..., Any
     torch.manual_seed(0)
     network = Network()
     optimizer = torch.optim.RMSprop(network.parameters(), lr=LEARNING_RATE, alpha=0.9)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 + 0.5 * math.cos(step / 1e5))
 
     def loss_of(frames: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(network(frames), labels)
@@ -53,6 +55,7 @@ def make(mode: str, threads: int) -> tuple[Callable[..., Any], Callable[..., Any
         loss = loss_of(frames, labels)
         loss.backward()
         update()
+        scheduler.step()
         return loss.detach()
 
     @torch.inference_mode()

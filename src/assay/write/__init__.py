@@ -77,15 +77,16 @@ def _new_constants(model: Model, written: Model) -> dict[str, np.ndarray]:
 
 
 def _weight_maps(model: Model, style: Style, body: Body) -> tuple[WeightMap, ...]:
-    maps: dict[str, WeightMap] = {}
+    maps: dict[tuple[str, tuple[int, int] | None], WeightMap] = {}
     owners: dict[int, str] = {}
     for path, weight in body.weights:
         native = style.root_path(model) + style.native_path(path, weight.leaf)
         name = weight.source.name or ""
-        if native in maps:
+        if (native, weight.rows) in maps:
             raise UnsupportedError(f"two parameters of the written code are both called {native}")
-        maps[native] = WeightMap(native, name, model.role(weight.source), weight.index, weight.steps)
-        if model.role(weight.source) == "constant":
+        role = model.role(weight.source)
+        maps[native, weight.rows] = WeightMap(native, name, role, weight.index, weight.steps, weight.rows)
+        if role == "constant":
             continue
         if not weight.index and owners.setdefault(id(weight.source), native) != native:
             raise UnsupportedError(

@@ -60,6 +60,7 @@ class NativeWeight:
     source: ir.Value
     steps: tuple[Step, ...] = ()
     index: tuple[tuple[int, int] | None, ...] = ()
+    rows: tuple[int, int] | None = None  # of the parameter, where several sources stand in it one below the other
 
 
 @dataclass(frozen=True)

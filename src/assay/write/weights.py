@@ -1,6 +1,7 @@
 """Invertible maps between the graph's weights and a framework's native parameters.
 
-A native parameter is one source array, or one part of it, after a chain of invertible steps. The maps are data: they are
+A native parameter is one source array, or one part of it, after a chain of invertible steps; or several such, one below
+the other. The maps are data: they are
 saved with every written package, so that weights trained in any framework come back.
 """
 
@@ -85,17 +86,22 @@ class WeightMap:
         tuple[int, int] | None, ...
     ] = ()  # the part of the source: (start, stop) for each leading axis, None for all
     steps: tuple[Step, ...] = ()
+    rows: tuple[int, int] | None = None  # the part of the native array's first axis that it is; None: the whole array
+
+    def part_of(self, native: np.ndarray) -> np.ndarray:
+        """This map's part of the native array."""
+        return native if self.rows is None else native[slice(*self.rows)]
 
     def to_native(self, source: np.ndarray) -> np.ndarray:
-        """The native array from the graph's."""
+        """The native array (its own rows of it) from the graph's."""
         array = source[self._slices()]
         for step in self.steps:
             array = step.forward(array)
         return np.ascontiguousarray(array).reshape(array.shape)  # which would give a number an axis
 
     def to_source(self, native: np.ndarray, into: np.ndarray) -> None:
-        """Writes the native array back into its part of the graph's."""
-        array = native
+        """Writes its part of the native array back into its part of the graph's."""
+        array = self.part_of(native)
         for step in reversed(self.steps):
             array = step.backward(array)
         into[self._slices()] = array.reshape(into[self._slices()].shape)
@@ -110,6 +116,7 @@ class WeightMap:
             "role": self.role,
             "index": [None if part is None else list(part) for part in self.index],
             "steps": [[step.kind, *_lists(step.arguments)] for step in self.steps],
+            **({"rows": list(self.rows)} if self.rows is not None else {}),
         }
 
 
@@ -119,7 +126,18 @@ def _lists(values: Iterable[Any]) -> list[Any]:
 
 def to_native(maps: Iterable[WeightMap], arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Native path → array, from arrays by initializer name."""
-    return {item.native: item.to_native(arrays[item.source]) for item in maps}
+    parts: dict[str, list[WeightMap]] = {}
+    for item in maps:
+        parts.setdefault(item.native, []).append(item)
+    return {native: _together(items, arrays) for native, items in parts.items()}
+
+
+def _together(items: list[WeightMap], arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """One native array from all that it is made of."""
+    if len(items) == 1:
+        return items[0].to_native(arrays[items[0].source])
+    ordered = sorted(items, key=lambda item: item.rows or (0, 0))
+    return np.concatenate([item.to_native(arrays[item.source]) for item in ordered])
 
 
 def to_source(
@@ -132,7 +150,7 @@ def to_source(
     found = {}
     for source, parts in by_source.items():
         present = [part for part in parts if part.native in native]
-        covered = sum(native[part.native].size for part in present)
+        covered = sum(part.part_of(native[part.native]).size for part in present)
         if len(present) == len(parts) and covered == math.prod(shapes[source]):
             array = np.empty(shapes[source], dtype=native[present[0].native].dtype)
             for part in present:

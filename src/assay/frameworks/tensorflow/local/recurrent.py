@@ -27,14 +27,14 @@ class Bidirectional(tf.Module):
 class LSTM(tf.Module):
     """x (batch, time, inputs) → outputs (batch, time, units) and the final state (batch, units).
 
-    The gates lie in the order input, cell, forget, output. `reverse` reads from the end of time.
+    The gates lie in the order input, cell, forget, output. The kernel has rows for the inputs, and below them for the
+    state, as TensorFlow's LSTM kernel takes it. `reverse` reads from the end of time.
     """
 
     def __init__(self, inputs: int, units: int, reverse: bool = False) -> None:
         super().__init__()
         self.units, self.reverse = units, reverse
-        self.kernel = tf.Variable(glorot_uniform((inputs, 4 * units)))
-        self.recurrent_kernel = tf.Variable(glorot_uniform((units, 4 * units)))
+        self.kernel = tf.Variable(glorot_uniform((inputs + units, 4 * units)))
         self.bias = tf.Variable(tf.zeros(4 * units))
 
     def __call__(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -58,7 +58,7 @@ class LSTM(tf.Module):
             x=x,
             cs_prev=zeros,
             h_prev=zeros,
-            w=tf.concat((self.kernel, self.recurrent_kernel), 0),
+            w=self.kernel,
             wci=peephole,
             wcf=peephole,
             wco=peephole,
@@ -68,7 +68,7 @@ class LSTM(tf.Module):
         ).h
 
     def run_loop(self, x: tf.Tensor) -> tf.Tensor:
-        recurrent_kernel = tf.convert_to_tensor(self.recurrent_kernel)
+        kernel, recurrent_kernel = self.kernel[: -self.units], self.kernel[-self.units :]
 
         def advance(x: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             hidden, cell = state
@@ -78,7 +78,7 @@ class LSTM(tf.Module):
             return tf.sigmoid(show) * tf.tanh(cell), cell
 
         zeros = tf.zeros((tf.shape(x)[1], self.units), x.dtype)
-        return scan(advance, tf.tensordot(x, self.kernel, 1) + self.bias, (zeros, zeros))
+        return scan(advance, tf.tensordot(x, kernel, 1) + self.bias, (zeros, zeros))
 
 
 class GRU(tf.Module):

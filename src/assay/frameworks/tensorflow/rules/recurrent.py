@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from assay.frameworks.tensorflow.common import TABLE, only_data, optional, refuse, require
 from assay.graph.calls import Call
-from assay.model import shape_of
+from assay.model import sizes_of
 from assay.write.body import Builder
 from assay.write.table import NativeWeight, Raw, keyword, positional
 from assay.write.weights import Step, blocks, reshape, transpose
@@ -44,12 +44,16 @@ def _recurrent_weights(call: Call, units: int, direction: int | None) -> list[Na
     rows = len(order) * units
     prefix = "" if direction is None else ("forward.", "backward.")[direction]
     part = (direction or 0, (direction or 0) + 1)
-    weights = []
-    for role, leaf in (("input_weight", "kernel"), ("hidden_weight", "recurrent_kernel")):
-        columns = int(shape_of(call.weights[role])[2])
+    lstm = call.kind == "RecurrentLSTM"
+    inputs, weights = sizes_of(call.weights["input_weight"])[2], []
+    for role, leaf, own in (
+        ("input_weight", "kernel", (0, inputs)),
+        ("hidden_weight", "kernel" if lstm else "recurrent_kernel", (inputs, inputs + units)),
+    ):
+        columns = own[1] - own[0]
         steps: tuple[Step, ...] = (reshape((1, rows, columns), (rows, columns)), blocks(0, order), transpose(1, 0))
-        weights.append(NativeWeight(f"{prefix}{leaf}", call.weights[role], steps, (part,)))
-    for number, leaf in enumerate(("bias",) if call.kind == "RecurrentLSTM" else ("bias", "recurrent_bias")):
+        weights.append(NativeWeight(f"{prefix}{leaf}", call.weights[role], steps, (part,), own if lstm else None))
+    for number, leaf in enumerate(("bias",) if lstm else ("bias", "recurrent_bias")):
         steps = (reshape((1, rows), (rows,)), blocks(0, order))
         index = (part, (number * rows, (number + 1) * rows))
         weights.append(NativeWeight(f"{prefix}{leaf}", call.weights["bias"], steps, index))
