@@ -184,13 +184,21 @@ def _require_new(folder: Path) -> None:
 @click.option(
     "--prove/--no-prove", "proven", default=True, help="Prove the code in float64 first, if the framework is installed."
 )
+@click.option(
+    "--out-of-the-box",
+    "own_defaults",
+    is_flag=True,
+    help="With the framework's own defaults (epsilons, momenta, slopes, the optimizer's constants) in place of MODEL's.",
+)
 @_inputs
 @_seed
-def write(model: str, target: str, out: Path, proven: bool, seed: int, inputs: tuple[str, ...]) -> None:
+def write(
+    model: str, target: str, out: Path, proven: bool, own_defaults: bool, seed: int, inputs: tuple[str, ...]
+) -> None:
     """Write MODEL as one framework's own code into a new folder: model.py, train.py, weights, a README with the proof."""
     from assay.verbs.write import write as run
 
-    result = run(_load(model, seed, inputs), target, out, proven)
+    result = run(_load(model, seed, inputs), target, out, proven, own_defaults)
     click.echo(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     click.echo(result)
 
@@ -289,6 +297,21 @@ def train(
 def summary(model: str, inputs: tuple[str, ...]) -> None:
     """Show what MODEL holds: its modules with their classes and numbers of parameters."""
     click.echo(_load(model, inputs=inputs).summary())
+
+
+@main.command()
+@click.argument("model")
+@_inputs
+@_frameworks
+def explain(model: str, inputs: tuple[str, ...], frameworks: tuple[str, ...] | None) -> None:
+    """Show every place of MODEL where a framework, left to itself, would do something else, and what is written instead."""
+    from assay.frameworks import find
+    from assay.frameworks import frameworks as known
+    from assay.show.explanation import print_places
+    from assay.verbs.explain import explain as run
+
+    names = dict.fromkeys(find(name.partition("/")[0]).name for name in frameworks or known())
+    print_places(run(_load(model, inputs=inputs), tuple(names)))
 
 
 @main.command()

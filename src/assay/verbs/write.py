@@ -10,12 +10,14 @@ from assay.frameworks import require
 from assay.frameworks import target as find_target
 from assay.model import Model
 from assay.show import facts
+from assay.verbs.explain import out_of_the_box
 from assay.write import write as write_package
 from assay.write.readme import readme
 
 
-def write(model: Model, target: str, out: Path, proven: bool = True) -> str:
-    """Writes a package into a new folder; returns what is to be said about its proof.
+def write(model: Model, target: str, out: Path, proven: bool = True, own_defaults: bool = False) -> str:
+    """Writes a package into a new folder; returns what is to be said about its proof, and about its changes if it is
+    written with the framework's own defaults.
 
     Raises `OutputError` if the folder exists with content or cannot be written, `UnsupportedError` if the framework
     cannot express the model. Nothing is written if the proof finds a difference.
@@ -23,8 +25,11 @@ def write(model: Model, target: str, out: Path, proven: bool = True) -> str:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out} exists already and is not empty: choose another folder, or remove it first")
     chosen = find_target(target)
+    model, changes = out_of_the_box(model, chosen.framework) if own_defaults else (model, ())
     package = write_package(model, chosen.name)
     said, proofs = _prove(model, chosen.name) if proven else ("not proven: --no-prove", ())
+    if own_defaults:
+        said = f"{said}\nout of the box: {'; '.join(changes) or 'the model has these defaults already'}"
     with tempfile.TemporaryDirectory(prefix="assay-") as temporary:
         data = _data(model, Path(temporary))
         package.save(out, data, readme(package, [_proof_line(proof) for proof in proofs], said, data is not None))
