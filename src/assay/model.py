@@ -24,6 +24,9 @@ MODULES = "assay.modules"  # on the graph: JSON object path → {"class": name, 
 WORKLOAD = "assay.workload"  # on the graph: the built-in workload whose training and data the model has
 ROLE = "assay.role"  # on an initializer: "parameter", "statistic" or "constant"
 EXACT = "assay.exact"  # on a constant of one floating number: the number meant, where the graph's type cannot hold it
+ORIGIN = (
+    "assay.origin"  # on an initializer: JSON list of maps, the source's parameters that it is made of, if not itself
+)
 KEPT = "assay.kept"  # on a constant that is part of the source's state, such as a buffer that is saved
 VARIANCE = "assay.running_variance"  # on a batch normalisation: "unbiased" where the source averages that one
 NOTES = "assay.notes"  # on the graph: JSON list of what is not as in the source

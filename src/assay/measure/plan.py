@@ -107,6 +107,7 @@ class ProofResult:
     dropout: tuple[tuple[str, float], ...]  # native path and rate of the i-th dropout layer
     errors: Mapping[str, str]
     seconds: float
+    high_water_bytes: int = 0  # the most memory that the process had until then
 
 
 class Later(Enum):

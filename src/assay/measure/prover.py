@@ -99,7 +99,8 @@ class Prover:
         )
         reply = yield worker
         layers = tuple((path, rate) for path, rate in reply["dropout"])
-        self._judge(arm, ProofResult(arm.contestant, save, layers, dict(reply["errors"]), reply["seconds"]))
+        cost = (reply["seconds"], reply["high_water_bytes"])
+        self._judge(arm, ProofResult(arm.contestant, save, layers, dict(reply["errors"]), *cost))
         self._after(arm)
 
     def _curve(self, arm: Arm, curve: Curve, dtype: str, rounding: int) -> Script:

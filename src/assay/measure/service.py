@@ -85,7 +85,7 @@ class Service:
         self._session, self._batches = None, {}
         started = time.perf_counter()
         reply = proving.run(lambda: self._make(folder, mode, dtype), Path(save), **spec)
-        return reply | {"seconds": time.perf_counter() - started}
+        return reply | {"seconds": time.perf_counter() - started, "high_water_bytes": host.high_water_bytes()}
 
     def place(self, data: str, tasks: list[tuple[str, int]], count: int, constants: Mapping[str, Any]) -> Reply:
         """Puts `count` distinct batches of each task on the device, and makes the optimizer."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from assay.model import Model, constant_of, intended
 from assay.prove import tolerance
 from assay.prove.result import Check, Proof
 from assay.write.package import Package
-from assay.write.weights import to_source
+from assay.write.weights import WeightMap, to_source
 
 Arrays = dict[str, np.ndarray]
 
@@ -33,12 +33,14 @@ class Results:
     dropout: tuple[tuple[float, np.ndarray, np.ndarray], ...]  # rate, ones after training mode, ones after evaluation
 
 
-def read_results(path: Path, package: Package, dropout: tuple[tuple[str, float], ...]) -> Results:
-    """The arrays that a worker saved under native paths, mapped back to the graph's names."""
+def read_results(
+    path: Path, model: Model, weights: Iterable[WeightMap], dropout: tuple[tuple[str, float], ...] = ()
+) -> Results:
+    """The arrays that a session saved under native paths, mapped back to the graph's names by these maps."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    shapes = {name: array.shape for name, array in package.model.weights().items()}
-    maps = [item for item in package.weights if item.source in shapes]
+    shapes = {name: array.shape for name, array in model.weights().items()}
+    maps = [item for item in weights if item.source in shapes]
 
     def back(prefix: str) -> Arrays:
         native = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}

@@ -54,14 +54,14 @@ class Evidence:
         np.savez(path, **arrays)
 
 
-def gather(model: Model, seed: int = 0, batch: int = BATCH, classes: int | None = None) -> Evidence:
+def gather(model: Model, seed: int = 0, batch: int = BATCH, steps: int = STEPS) -> Evidence:
     """Random evidence for a model: normal floats (no ties, no zeros), integers within the tables that they index."""
     generator = np.random.Generator(np.random.Philox(key=[seed, 0xA55A]))
     inputs = _inputs(model, generator, batch)
     if model.training is None:
         return Evidence(inputs, None, ())
-    steps = tuple((_inputs(model, generator, batch), _targets(model, generator, batch)) for _ in range(STEPS))
-    return Evidence(inputs, _targets(model, generator, batch), steps)
+    later = tuple((_inputs(model, generator, batch), _targets(model, generator, batch)) for _ in range(steps))
+    return Evidence(inputs, _targets(model, generator, batch), later)
 
 
 _LARGEST = 1 << 30  # elements of an input

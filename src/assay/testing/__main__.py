@@ -20,6 +20,7 @@ from assay.testing.matrix import matrix
 from assay.testing.official import KINDS, official
 from assay.testing.official_run import describe, describe_gradients, details, run_official
 from assay.testing.report import counts, line, save
+from assay.testing.zoo.command import zoo
 
 
 def prepare(target: Target) -> None:
@@ -54,8 +55,8 @@ def _modes(target: Target, chosen: Sequence[str]) -> tuple[str, ...]:
 
 @click.command(
     help="Runs a suite in one framework and says which cases it gets right: `layers`, assay's own small nets, or "
-    "`conformance`, the official cases of ONNX, or `gradients`, the derivatives of those that have one. `matrix`, without "
-    "options of these, makes the support page of the results."
+    "`conformance`, the official cases of ONNX, or `gradients`, the derivatives of those that have one. `matrix` makes the "
+    "support page of the results, and `zoo` proves models of other people; both have options of their own."
 )
 @click.argument("suite", type=click.Choice([*sorted(SUITES), "conformance", "gradients"]))
 @click.option("--framework", "-f", required=True, help="A framework, or one on a backend: jax, keras/torch.")
@@ -152,11 +153,12 @@ def conform(
 
 
 def start() -> None:
-    """Runs a suite, or `matrix`, which makes the support page from results."""
-    if sys.argv[1:2] != ["matrix"]:
+    """Runs a suite; or `zoo`, models of other people; or `matrix`, which makes the support page from results."""
+    commands = {"matrix": matrix, "zoo": zoo}
+    if sys.argv[1:2] == [] or sys.argv[1] not in commands:
         main()
     try:
-        matrix(sys.argv[2:], standalone_mode=False)
+        commands[sys.argv[1]](sys.argv[2:], prog_name=f"assay.testing {sys.argv[1]}", standalone_mode=False)
     except (AssayError, click.UsageError) as error:
         click.echo(f"assay.testing: {error}", err=True)
         sys.exit(2)

@@ -19,7 +19,7 @@ from assay.model import Model
 from assay.prove import FLOAT32, Check, Judge, Proof
 from assay.prove.bisect import bisect
 from assay.prove.compare import deviation, read_results
-from assay.prove.evidence import DYADIC, STEPS, Evidence, disturbed, gather
+from assay.prove.evidence import DYADIC, Evidence, disturbed, gather
 from assay.prove.oracle import evaluate
 from assay.verbs.contestants import Field
 from assay.write import Package, write
@@ -98,9 +98,12 @@ class Prover:
         self.evidence.save(arrays)
         folders = save_all(self.packages, self.folder / "packages")
         training = self.model.training is not None
-        return Proving(arrays, constants=self._constants(), steps=STEPS, training=training, folders=folders)
+        return Proving(
+            arrays, constants=self.constants, steps=len(self.evidence.steps), training=training, folders=folders
+        )
 
-    def _constants(self) -> dict[str, object]:
+    @cached_property
+    def constants(self) -> dict[str, object]:
         """The dyadic values of those constants that the written training code has."""
         texts = [package.files.get("train.py", "") for package in self.packages.values()]
         return {
@@ -110,7 +113,7 @@ class Prover:
     def __call__(self, contestant: Contestant, result: ProofResult) -> str | None:
         """The callback that `measure` asks: None for equal, else the reason in one line."""
         package = self.packages[contestant.target]
-        results = read_results(result.arrays, package, result.dropout)
+        results = read_results(result.arrays, package.model, package.weights, result.dropout)
         proof = self.judge.judge(contestant, package, results, result.errors)
         self.keep(proof)
         return None if proof.status == "equal" else proof.reason or proof.status

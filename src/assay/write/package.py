@@ -43,6 +43,10 @@ class Package:
     @cached_property
     def native_weights(self) -> dict[str, np.ndarray]:
         """Native path → array, as saved in weights.safetensors."""
+        return self._native()
+
+    def _native(self) -> dict[str, np.ndarray]:
+        """The native weights, not kept: of a large model each framework's would be one more copy in memory."""
         return to_native(self.weights, {**_all_arrays(self.model), **self.constants})
 
     def model_with(self, native: Mapping[str, np.ndarray]) -> Model:
@@ -80,7 +84,7 @@ class Package:
         for name, text in self.files.items():
             (folder / name).write_text(text, encoding="utf-8")
         try:
-            save_file(self.native_weights, folder / "weights.safetensors")
+            save_file(self._native(), folder / "weights.safetensors")
         except Exception as error:  # safetensors raises its own error type for a failed write
             raise OSError(f"weights.safetensors: {error}") from error
         if data is not None:

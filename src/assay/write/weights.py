@@ -7,12 +7,15 @@ saved with every written package, so that weights trained in any framework come 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from assay.model import ORIGIN, Model
 
 
 @dataclass(frozen=True)
@@ -119,9 +122,34 @@ class WeightMap:
             **({"rows": list(self.rows)} if self.rows is not None else {}),
         }
 
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> WeightMap:
+        index = tuple(None if part is None else (part[0], part[1]) for part in found["index"])
+        steps = tuple(Step(kind, _tuples(arguments)) for kind, *arguments in found["steps"])
+        return cls(found["native"], found["source"], found["role"], index, steps)
+
 
 def _lists(values: Iterable[Any]) -> list[Any]:
     return [_lists(item) if isinstance(item, tuple) else item for item in values]
+
+
+def _tuples(values: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(_tuples(item) if isinstance(item, list) else item for item in values)
+
+
+def origins(model: Model) -> tuple[WeightMap, ...]:
+    """How the parameters and statistics of what was brought become the graph's: `native` is their name in the source.
+
+    A weight that says nothing of its origin is the source's of the same name, as it is.
+    """
+    found: list[WeightMap] = []
+    for name, value in model.graph.initializers.items():
+        role = model.role(value)
+        if role == "constant":
+            continue
+        recorded = json.loads(value.metadata_props.get(ORIGIN, "[]"))
+        found += [WeightMap.from_json(item) for item in recorded] or [WeightMap(name, name, role)]
+    return tuple(found)
 
 
 def to_native(maps: Iterable[WeightMap], arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

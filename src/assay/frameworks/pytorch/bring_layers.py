@@ -43,7 +43,7 @@ class SelfAttention:
 
 
 def _linear(c: Call, x: Tensor, weight: Weight, bias: Weight | None) -> Tensor:
-    held = weight.form(c.tracer, "transposed", weight.array.T)
+    held = weight.transposed(c.tracer)
     shape = (*x.shape[:-1], weight.array.shape[0])
     y = c.node("MatMul", [x, held], shape)
     return y if bias is None else c.node("Add", [y, bias.plain(c.tracer)], shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -10,8 +11,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from assay.model import KEPT
+from assay.model import KEPT, ORIGIN
 from assay.nn.tensor import OPSET, Dim, Shape, Tensor, Tracer
+from assay.write.weights import Step, WeightMap, transpose
 
 Result = Tensor | tuple[Tensor | None, ...]
 Translate = Callable[["Call"], Result]
@@ -95,15 +97,27 @@ class Weight:
         """The array as the source holds it."""
         return self.form(tracer, "plain", self.array)
 
-    def form(self, tracer: Tracer, form: str, array: np.ndarray) -> Tensor:
-        """The array in another order of its elements, such as the one that a layer of the graph wants."""
+    def transposed(self, tracer: Tracer) -> Tensor:
+        """A matrix as a layer of the graph wants it: (in_features, out_features)."""
+        return self.form(tracer, "transposed", self.array.T, (transpose(1, 0),))
+
+    def form(self, tracer: Tracer, form: str, array: np.ndarray, steps: tuple[Step, ...] = ()) -> Tensor:
+        """The array in another order of its elements. `steps` lead back from it to the source's."""
         if form not in self.forms:
             if self.forms:
                 raise Untranslatable(f"{self.name} is used by layers that store it differently")
-            self.forms[form] = tracer.initializer(self.name, np.ascontiguousarray(array), self.role)
+            made = tracer.initializer(self.name, np.ascontiguousarray(array), self.role)
+            if steps:
+                record_origin(made, [WeightMap(self.name, self.name, self.role, (), steps)])
             if self.kept:
-                self.forms[form].value.metadata_props[KEPT] = "1"
+                made.value.metadata_props[KEPT] = "1"
+            self.forms[form] = made
         return self.forms[form]
+
+
+def record_origin(weight: Tensor, maps: Sequence[WeightMap]) -> None:
+    """Says which parameters of the source a weight is made of, and how."""
+    weight.value.metadata_props[ORIGIN] = json.dumps([item.to_json() for item in maps])
 
 
 @dataclass

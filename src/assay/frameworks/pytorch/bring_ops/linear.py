@@ -12,11 +12,8 @@ from assay.nn.tensor import Tensor
 def linear(c: Call) -> Result:
     x, bias = c.tensor("input"), c.optional("bias")
     held = c.weight("weight")
-    if held is not None and held.array.ndim == 2:
-        # Stored as the layer of the graph wants it: (in_features, out_features).
-        weight = held.form(c.tracer, "transposed", held.array.T)
-    else:
-        weight = c.transpose(c.tensor("weight"), (1, 0))
+    own = held is not None and held.array.ndim == 2
+    weight = held.transposed(c.tracer) if held is not None and own else c.transpose(c.tensor("weight"), (1, 0))
     y = c.node("MatMul", [x, weight], c.shape)
     return y if bias is None else c.node("Add", [y, bias], c.shape)
 

@@ -7,8 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from assay.frameworks.pytorch.bring_ops.common import Call, Result, Untranslatable, Weight, aten, known
+from assay.frameworks.pytorch.bring_ops.common import (
+    Call,
+    Result,
+    Untranslatable,
+    Weight,
+    aten,
+    known,
+    record_origin,
+)
 from assay.nn.tensor import Tensor
+from assay.write.weights import WeightMap, blocks, reshape
 
 # torch's gates i, f, g, o and r, z, n → ONNX's i, o, f, c and z, r, h.
 _ORDER = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
@@ -124,14 +133,34 @@ def _joined(c: Call, weights: Sequence[Weight], name: str, order: Sequence[int])
     place = leaf.rpartition("_l")[2]
     array = np.stack([_blocks(weight.array, order) for weight in weights])
     number = f"_{place}" if c["num_layers"] > 1 else ""
-    return c.tracer.initializer(f"{stem}.{name}{number}".lstrip("."), array, weights[0].role)
+    made = c.tracer.initializer(f"{stem}.{name}{number}".lstrip("."), array, weights[0].role)
+    record_origin(made, [_part(made, weight, ((at, at + 1),), order) for at, weight in enumerate(weights)])
+    return made
+
+
+def _part(joined: Tensor, weight: Weight, index: tuple[tuple[int, int] | None, ...], order: Sequence[int]) -> WeightMap:
+    """How one of torch's weights is found in what it became a part of."""
+    shape = weight.array.shape
+    back = tuple(int(place) for place in np.argsort(order))
+    steps = (reshape((1, *shape), shape), blocks(0, back))
+    return WeightMap(weight.name, str(joined.value.name), weight.role, index, steps)
 
 
 def _bias(c: Call, held: Sequence[Sequence[Weight]], order: Sequence[int]) -> Tensor:
     stem, _, leaf = held[0][2].name.rpartition(".")
     array = np.stack([np.concatenate([_blocks(part[place].array, order) for place in (2, 3)]) for part in held])
     number = f"_{leaf.rpartition('_l')[2]}" if c["num_layers"] > 1 else ""
-    return c.tracer.initializer(f"{stem}.bias{number}".lstrip("."), array, held[0][2].role)
+    made = c.tracer.initializer(f"{stem}.bias{number}".lstrip("."), array, held[0][2].role)
+    size = len(held[0][2].array)
+    record_origin(
+        made,
+        [
+            _part(made, part[place], ((at, at + 1), (start, start + size)), order)
+            for at, part in enumerate(held)
+            for place, start in ((2, 0), (3, size))
+        ],
+    )
+    return made
 
 
 def _final(c: Call, states: list[Tensor]) -> Tensor:
