@@ -52,13 +52,19 @@ def results(tmp_path: Path) -> Path:
         _case("test_det_nd", "pass", "Det", slopes=slopes[1]),
     ]
     _save(folder, "pytorch", gradients, "gradients")
+    doubles = [
+        _case("test_relu", "pass", "Relu", slopes=[["exact"]]),
+        _case("test_det_2d", "pass", "Det", slopes=[["close"]]),
+        _case("test_det_nd", "failure", "Det"),
+    ]
+    _save(folder, "pytorch", doubles, "double")
     return folder
 
 
 def test_the_page_has_every_operator_and_every_reason(results: Path) -> None:
     text = page(read_runs(results))
-    assert "| Relu | ✓ 2 | ✓ 2 |" in text
-    assert "| Det | 1 of 2 [1] ∇ 1 of 2 | 0 of 1 [2] |" in text
+    assert "| Relu | ✓ 2 64 1 | ✓ 2 |" in text
+    assert "| Det | 1 of 2 [1] ∇ 1 of 2 64 0 of 2 (1 wrong) | 0 of 1 [2] |" in text
     assert "| (several operators) | ✓ 1 | – |" in text
     assert "| float | 4 of 5 | 2 of 3 |" in text
     assert "1. pytorch — upstream: no \\| here ([link](https://example.org/1))" in text

@@ -18,7 +18,7 @@ from assay.frameworks import target as find_target
 from assay.testing import SUITES, Case, Outcome, faults_of, judge, load_gaps, select, unmatched
 from assay.testing.matrix import matrix
 from assay.testing.official import KINDS, official
-from assay.testing.official_run import describe, describe_gradients, details, run_official
+from assay.testing.official_run import describe, describe_double, describe_gradients, details, run_official
 from assay.testing.report import counts, line, save
 from assay.testing.zoo.command import zoo
 
@@ -53,12 +53,16 @@ def _modes(target: Target, chosen: Sequence[str]) -> tuple[str, ...]:
     return tuple(chosen) or target.modes
 
 
+_OFFICIAL = {"conformance": describe, "gradients": describe_gradients, "double": describe_double}
+
+
 @click.command(
     help="Runs a suite in one framework and says which cases it gets right: `layers`, assay's own small nets, or "
-    "`conformance`, the official cases of ONNX, or `gradients`, the derivatives of those that have one. `matrix` makes the "
+    "`conformance`, the official cases of ONNX, `gradients`, the derivatives of those that have one, or `double`, those "
+    "in float64 that may be. `matrix` makes the "
     "support page of the results, and `zoo` proves models of other people; both have options of their own."
 )
-@click.argument("suite", type=click.Choice([*sorted(SUITES), "conformance", "gradients"]))
+@click.argument("suite", type=click.Choice([*sorted(SUITES), *_OFFICIAL]))
 @click.option("--framework", "-f", required=True, help="A framework, or one on a backend: jax, keras/torch.")
 @click.option("--mode", "-m", multiple=True, help="layers: only this mode; may be given again. All modes otherwise.")
 @click.option(
@@ -83,7 +87,7 @@ def main(
     keep: Path | None,
 ) -> None:
     try:
-        if suite in ("conformance", "gradients"):
+        if suite in _OFFICIAL:
             passed = conform_officially(suite, framework, patterns, kinds, part, jobs, log, result)
         else:
             passed = conform(suite, framework, mode, patterns, result, keep)
@@ -106,9 +110,8 @@ def conform_officially(
     """Whether no official case fails that the framework's gaps do not expect."""
     target = find_target(framework)
     require(target)
-    check = "gradients" if suite == "gradients" else "values"
-    found = run_official(target, patterns, kinds or KINDS, _part(part), jobs, log, check)
-    click.echo(describe_gradients(target, found) if check == "gradients" else describe(target, found))
+    found = run_official(target, patterns, kinds or KINDS, _part(part), jobs, log, suite)
+    click.echo(_OFFICIAL[suite](target, found))
     if result is not None:
         more = {case.name: details(case, found.trials[case.name]) for case in found.cases if case.name in found.trials}
         save(result, suite, target, target.modes[:1], found.ordered(), found.summary(), more)

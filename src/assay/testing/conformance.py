@@ -38,7 +38,9 @@ class Trial:
 
     faults: list[Fault] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)  # "bring", "write", "load", "run"
-    slopes: list[list[Any]] = field(default_factory=list)  # of its gradient: verdict, claimed, left, right
+    slopes: list[list[Any]] = field(
+        default_factory=list
+    )  # of its gradient: verdict, claimed, left, right; in float64: verdict
 
 
 def try_case(case: OfficialCase, target: Target) -> Trial:

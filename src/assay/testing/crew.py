@@ -85,7 +85,7 @@ class Crew:
     target: str
     jobs: int
     log: Path
-    check: str = "values"  # or "gradients"
+    check: str = "conformance"  # or "gradients", "double"
 
     def run(self, names: Iterable[str], report: Callable[[str, Trial], None]) -> None:
         """Returns when all are done. Ctrl-C ends the workers."""

@@ -28,6 +28,7 @@ class Run:
     target: str
     content: Mapping[str, Any]
     slopes: Mapping[str, Sequence[Sequence[Any]]] = field(default_factory=dict)  # case → verdicts of its gradients
+    doubles: Mapping[str, str] = field(default_factory=dict)  # case → what came of it in float64
 
     def cases(self) -> list[Mapping[str, Any]]:
         """The cases of single nodes and their expansions."""
@@ -39,13 +40,20 @@ def read_runs(folder: Path) -> list[Run]:
     runs = []
     for path in sorted(folder.glob("conformance-*.json")):
         content = _read(path)
-        beside = path.with_name(path.name.replace("conformance", "gradients", 1))
-        slopes = {case["name"]: case.get("slopes", ()) for case in _read(beside)["cases"]} if beside.is_file() else {}
-        runs.append(Run(content["target"], content, slopes))
+        slopes = {case["name"]: case.get("slopes", ()) for case in _beside(path, "gradients")}
+        doubles = {case["name"]: case.get("slopes", [["wrong"]])[0][0] for case in _beside(path, "double")}
+        runs.append(Run(content["target"], content, slopes, doubles))
     if not runs:
         raise DataError(f"{folder} has no conformance-*.json: run `python -m assay.testing conformance --json` first")
     order = ("pytorch", "tensorflow", "keras", "jax")
     return sorted(runs, key=lambda run: (*(name != run.target.partition("/")[0] for name in order), run.target))
+
+
+def _beside(path: Path, suite: str) -> list[dict[str, Any]]:
+    """The cases of another suite in the same framework; none if it has not been run."""
+    other = path.with_name(path.name.replace("conformance", suite, 1))
+    cases: list[dict[str, Any]] = _read(other)["cases"] if other.is_file() else []
+    return cases
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -71,7 +79,8 @@ def page(runs: Sequence[Run]) -> str:
         _overview(runs),
         "## Operators\n\nHow many of an operator's cases pass; `✓` if all do. A number in brackets leads to the reason below.\n"
         "`∇`: in how many of those that are differentiable the gradient agrees with differences; the others are singular points\n"
-        "or stand among the findings.",
+        "or stand among the findings. `64`: how many of those that may be in float64 agree there with the reference to ten digits;\n"
+        "the others agree to float32's digits, most because the reference itself computes a part in float32.",
         _operators(runs, reasons),
         _types(runs),
         "## Reasons\n\n" + "\n".join(reasons.lines()) if reasons.found else "",
@@ -156,7 +165,7 @@ def _support(run: Run, cases: Sequence[Mapping[str, Any]], reasons: _Reasons) ->
             numbers.add(reasons.number(run.target, gap["kind"], gap["why"], gap.get("link")))
     text = f"✓ {passed}" if passed == len(cases) else f"{passed} of {len(cases)}"
     notes = f" [{', '.join(map(str, sorted(numbers)))}]" if numbers else ""
-    return f"{text}{notes}{_gradient(run, cases)}"
+    return f"{text}{notes}{_gradient(run, cases)}{_double(run, cases)}"
 
 
 def _gradient(run: Run, cases: Sequence[Mapping[str, Any]]) -> str:
@@ -165,6 +174,15 @@ def _gradient(run: Run, cases: Sequence[Mapping[str, Any]]) -> str:
         return ""
     agree = sum(found == {"agrees"} for found in verdicts)
     return f" ∇ {agree}" if agree == len(verdicts) else f" ∇ {agree} of {len(verdicts)}"
+
+
+def _double(run: Run, cases: Sequence[Mapping[str, Any]]) -> str:
+    verdicts = [run.doubles[case["name"]] for case in cases if case["name"] in run.doubles]
+    if not verdicts:
+        return ""
+    exact, wrong = verdicts.count("exact"), verdicts.count("wrong")
+    text = f" 64 {exact}" if exact == len(verdicts) else f" 64 {exact} of {len(verdicts)}"
+    return f"{text} ({wrong} wrong)" if wrong else text
 
 
 def _types(runs: Sequence[Run]) -> str:

@@ -16,6 +16,7 @@ import click
 from assay.frameworks import Target
 from assay.testing.conformance import Trial
 from assay.testing.crew import Crew
+from assay.testing.double import double_cases
 from assay.testing.gaps import Outcome, judge, load_gaps
 from assay.testing.gradients import differentiable_cases
 from assay.testing.official import OfficialCase, choose
@@ -65,6 +66,10 @@ class OfficialResult:
         )
 
 
+_CASES = {"gradients": differentiable_cases, "double": double_cases}
+_STAGES = {"gradient": "gradients", "float64": "double"}  # stage of a gap → the check that it belongs to
+
+
 def run_official(
     target: Target,
     patterns: Sequence[str],
@@ -72,17 +77,17 @@ def run_official(
     share: tuple[int, int] | None,
     jobs: int,
     log: Path | None,
-    check: str = "values",
+    check: str = "conformance",
 ) -> OfficialResult:
-    """Runs the chosen cases, printing what is not as expected. `check`: their `values`, or their `gradients`."""
+    """Runs the chosen cases, printing what is not as expected. `check`: `conformance`, `gradients` or `double`."""
     cases = choose(patterns, kinds, share)
     gaps = [
         gap
         for gap in load_gaps(target.framework, target.backend)
-        if (gap.stage == "gradient") == (check == "gradients")
+        if _STAGES.get(gap.stage or "", "conformance") == check
     ]
-    if check == "gradients":
-        known = {case.name for case in differentiable_cases()}
+    if check in _CASES:
+        known = {case.name for case in _CASES[check]()}
         cases = [case for case in cases if case.name in known]
     result = OfficialResult(cases)
     started = time.perf_counter()
@@ -127,10 +132,17 @@ def details(case: OfficialCase, trial: Trial) -> dict[str, Any]:
     return found
 
 
+def describe_double(target: Target, result: OfficialResult) -> str:
+    """The results in float64 in a line."""
+    number = Counter(trial.slopes[0][0] if trial.slopes else "wrong or not run" for trial in result.trials.values())
+    listed = ", ".join(f"{number[word]} {word}" for word in ("exact", "close", "wrong or not run"))
+    return f"{target.name}: {len(result.trials)} cases in float64: {listed}; {result.seconds:.0f} s"
+
+
 def describe_gradients(target: Target, result: OfficialResult) -> str:
     """The gradients of a framework in a line."""
     number = Counter(_verdict(trial) for trial in result.trials.values())
-    listed = ", ".join(f"{number[word]} {word}" for word in ("agree", "singular", "undefined", "wrong", "not run"))
+    listed = ", ".join(f"{number[word]} {word}" for word in ("agrees", "singular", "undefined", "wrong", "not run"))
     return f"{target.name}: gradients of {len(result.trials)} cases: {listed}; {result.seconds:.0f} s"
 
 
@@ -138,4 +150,4 @@ def _verdict(trial: Trial) -> str:
     verdicts = {slope[0] for slope in trial.slopes}
     if not verdicts:
         return "not run"
-    return next(word for word in ("wrong", "singular", "undefined", "agree") if word in verdicts or word == "agree")
+    return next(word for word in ("wrong", "singular", "undefined", "agrees") if word in verdicts)

@@ -10,13 +10,14 @@ import time
 from assay.frameworks import Target, find
 from assay.frameworks import target as find_target
 from assay.testing.conformance import Trial, try_case
+from assay.testing.double import try_double
 from assay.testing.gaps import Fault
 from assay.testing.gradients import try_gradient
 from assay.testing.official import OfficialCase, official
 
 
 def main(target_name: str, pipe: int, check: str) -> None:
-    """Checks the `values` or the `gradients` of each case named on standard input until that ends.
+    """Runs one check (`conformance`, `gradients` or `double`) of each case named on standard input until that ends.
 
     What frameworks print goes where standard error goes.
     """
@@ -55,7 +56,13 @@ def _gradients(case: OfficialCase, target: Target) -> Trial:
     return Trial(faults, {}, [[slope.verdict, slope.claimed, slope.left, slope.right] for slope in found.slopes])
 
 
-_CHECKS = {"values": try_case, "gradients": _gradients}
+def _double(case: OfficialCase, target: Target) -> Trial:
+    found = try_double(case, target)
+    faults = [Fault("float64", None, text) for text in (*found.faults, *([found.error] if found.error else []))]
+    return Trial(faults, {}, [[found.verdict]] if found.verdict else [])
+
+
+_CHECKS = {"conformance": try_case, "gradients": _gradients, "double": _double}
 
 # JAX has 64-bit types only where it is told to; ONNX models use them everywhere.
 _EXACT = {"JAX_ENABLE_X64": "1"}
