@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from assay.errors import UnsupportedError
 from assay.graph.layout import order_of, stored_axis, stored_shape
-from assay.model import Model, attributes_of, constant_of, scope_of, shape_of, subgraphs_of
+from assay.model import VARIANCE, Model, attributes_of, constant_of, scope_of, shape_of, subgraphs_of
 from assay.ops import operator, parametric_slots
 
 Scope = tuple[tuple[str, int], ...]
@@ -111,6 +111,11 @@ class Call:
 
 # What a person would call the inputs of some operators.
 _HINTS = {"Attention": ("query", "key", "value")}
+
+
+def has_unbiased_variance(call: Call) -> bool:
+    """Whether a batch normalisation's running variance averages the unbiased variance of each batch, as torch's does."""
+    return call.nodes[0].metadata_props.get(VARIANCE) == "unbiased"
 
 
 def kind_of(node: ir.Node) -> str:

@@ -31,6 +31,20 @@ class BatchNorm(nnx.BatchNorm):
         return y
 
 
+class UnbiasedBatchNorm(BatchNorm):
+    """Its running variance averages the unbiased variance of each batch, as PyTorch's does."""
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        if self.use_running_average:
+            return super().__call__(x)
+        kept = self.momentum * self.var[...]
+        y = super().__call__(x)
+        self.var[...] += (self.var[...] - kept) / (
+            x.size // x.shape[-1] - 1
+        )  # count / (count - 1) times the biased one
+        return y
+
+
 def batch_norm(
     x: jax.Array,
     scale: jax.Array,

@@ -11,7 +11,7 @@ from assay.frameworks.jax.rules.common import (
     weight_or_input,
     weights_named,
 )
-from assay.graph.calls import Call
+from assay.graph.calls import Call, has_unbiased_variance
 from assay.model import shape_of
 from assay.write.body import Builder
 from assay.write.table import Argument, keyword, positional
@@ -42,7 +42,8 @@ def batch_norm(call: Call, w: Builder) -> None:
     w.in_training()
     leaves = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
     arguments.append(keyword("epsilon", call.attribute("epsilon", 1e-5)))
-    call_layer(call, w, "BatchNorm", arguments, weights_named(call, leaves))
+    callee = "UnbiasedBatchNorm" if has_unbiased_variance(call) else "BatchNorm"
+    call_layer(call, w, callee, arguments, weights_named(call, leaves))
 
 
 def _first(call: Call) -> bool:

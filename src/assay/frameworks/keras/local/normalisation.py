@@ -1,7 +1,21 @@
 """Normalisations with computed scales, and dropout that gives its mask."""
 
 import keras
-from keras import ops
+from keras import layers, ops
+
+
+class UnbiasedBatchNormalization(layers.BatchNormalization):
+    """Its moving variance averages the unbiased variance of each batch, as PyTorch's does."""
+
+    def call(self, inputs, training=None, mask=None):
+        if not training or not self.trainable:
+            return super().call(inputs, training=training, mask=mask)
+        kept = self.momentum * self.moving_variance
+        outputs = super().call(inputs, training=training, mask=mask)
+        count = ops.cast(ops.size(inputs), self.moving_variance.dtype) / inputs.shape[self.axis]
+        # count / (count - 1) times the biased one
+        self.moving_variance.assign_add((self.moving_variance - kept) / (count - 1))
+        return outputs
 
 
 def over_channels(values, x, axis):

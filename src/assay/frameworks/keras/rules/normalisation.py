@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay.frameworks.keras.rules.common import TABLE, moved, rank_of, typed, vector
-from assay.graph.calls import Call
+from assay.graph.calls import Call, has_unbiased_variance
 from assay.graph.layout import order_of
 from assay.model import constant_of, shape_of
 from assay.write.body import Builder
@@ -40,7 +40,8 @@ def batch_norm(call: Call, w: Builder) -> None:
     call.attribute("training_mode")
     arguments = [keyword("momentum", momentum, 0.99), keyword("epsilon", epsilon, 1e-3), *typed(call)]
     w.in_training()
-    layer = w.layer("layers.BatchNormalization", arguments, _weights(call))
+    callee = "UnbiasedBatchNormalization" if has_unbiased_variance(call) else "layers.BatchNormalization"
+    layer = w.layer(callee, arguments, _weights(call))
     w.emit(call.y, f"{layer}({w.use(call.x)}, training=training)", light=True)
 
 

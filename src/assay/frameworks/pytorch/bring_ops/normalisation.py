@@ -27,10 +27,6 @@ def batch_norm(c: Call) -> Result:
         raise Untranslatable("there are no running statistics")
     momentum = 1 - c["momentum"]
     y = c.result("BatchNormalization", [x, *operands], epsilon=float(c["eps"]), momentum=float(np.round(momentum, 12)))
-    c.tracer.remark(
-        "running variances average the unbiased variance of each batch, as torch does; code for other frameworks than "
-        "PyTorch averages the biased one"
-    )
     c.tracer.mark(y, VARIANCE, "unbiased")
     return y
 

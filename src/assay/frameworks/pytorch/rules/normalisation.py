@@ -7,8 +7,8 @@ import math
 import onnx_ir as ir
 
 from assay.frameworks.pytorch.rules.common import TABLE, arguments_of, call_layer, emit_wanted, rank_of, targets
-from assay.graph.calls import Call
-from assay.model import VARIANCE, constant_of, shape_of, sizes_of
+from assay.graph.calls import Call, has_unbiased_variance
+from assay.model import constant_of, shape_of, sizes_of
 from assay.write.body import Builder
 from assay.write.table import NO_DEFAULT, NativeWeight, keyword, positional
 from assay.write.weights import reshape
@@ -44,8 +44,8 @@ def batch_norm(call: Call, w: Builder) -> None:
     elif not affine:
         weights = [NativeWeight(role, call.weights[role]) for role in _ROLES]
     w.in_training()
-    own = call.nodes[0].metadata_props.get(VARIANCE) == "unbiased"  # as torch's own layer averages it
-    call_layer(call, w, f"{'nn.' if own else ''}BatchNorm{max(call.spatial_rank, 1)}d", arguments, weights)
+    own = "nn." if has_unbiased_variance(call) else ""  # as torch's own layer averages it
+    call_layer(call, w, f"{own}BatchNorm{max(call.spatial_rank, 1)}d", arguments, weights)
 
 
 def _is_neutral(call: Call) -> bool:

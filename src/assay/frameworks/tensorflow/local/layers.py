@@ -79,6 +79,18 @@ class BatchNorm(tf.Module):
         return y, mean, variance
 
 
+class UnbiasedBatchNorm(BatchNorm):
+    """Its running variance averages the unbiased variance of each batch, as PyTorch's does."""
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        kept = self.momentum * self.moving_variance
+        y = super().__call__(x, training)
+        if training:  # count / (count - 1) times the biased one
+            count = tf.cast(tf.size(x), x.dtype) / x.shape[-1]
+            self.moving_variance.assign_add((self.moving_variance - kept) / (count - 1))
+        return y
+
+
 class LayerNorm(tf.Module):
     """Normalises the last axis of every position by itself."""
 

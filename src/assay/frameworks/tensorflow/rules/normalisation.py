@@ -17,7 +17,7 @@ from assay.frameworks.tensorflow.common import (
     written,
 )
 from assay.frameworks.tensorflow.rules.spatial import channels_last, emit_channels_last
-from assay.graph.calls import Call
+from assay.graph.calls import Call, has_unbiased_variance
 from assay.graph.layout import order_of
 from assay.model import shape_of
 from assay.write.body import Builder
@@ -53,7 +53,8 @@ def batch_norm(call: Call, w: Builder) -> None:
         keyword("epsilon", call.attribute("epsilon", 1e-5), 1e-5),
     ]
     w.in_training()
-    _call_on_channels(call, w, "BatchNorm", arguments, weights)
+    callee = "UnbiasedBatchNorm" if has_unbiased_variance(call) else "BatchNorm"
+    _call_on_channels(call, w, callee, arguments, weights)
 
 
 def _normalise_batch(call: Call, w: Builder, operands: list[str]) -> None:
