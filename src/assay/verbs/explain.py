@@ -15,7 +15,7 @@ import onnx_ir as ir
 from assay.errors import AssayError
 from assay.frameworks import find
 from assay.frameworks.defaults import Default, defaults
-from assay.graph.calls import Call, calls_of
+from assay.graph.calls import Call, calls_of, has_unbiased_variance
 from assay.model import Model, shape_of
 from assay.nn.losses import CrossEntropy
 from assay.nn.optimizers import SGD, Constant, Optimizer
@@ -100,7 +100,8 @@ def _of_call(call: Call) -> Iterator[tuple[str, str, str]]:
         yield kind, "formula of the variance", _TWO_PASSES
     if kind == "BatchNormalization":
         yield kind, "share of the running statistics that is kept", f"{call.attributes.get('momentum', 0.9):g}"
-        yield kind, "running variance", "averages the biased variance of the batch"
+        form = "unbiased" if has_unbiased_variance(call) else "biased"
+        yield kind, "running variance", f"averages the {form} variance of the batch"
     if (meaning := _MEANINGS.get(kind)) is not None:
         yield from ((kind.replace("Reshape", "Flatten"), what, meant) for what, meant in meaning(call))
     if kind.startswith("Recurrent"):
