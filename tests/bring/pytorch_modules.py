@@ -177,6 +177,59 @@ class Tied(nn.Module):
         return self.head(self.words(ids))
 
 
+class Scaled(nn.Module):
+    """A module with a weight, called twice by `Weights`, the second time with what comes from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.scale = nn.Parameter(torch.full((4,), 1.5))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.linear(x) * self.scale + y
+
+
+class Borrower(nn.Module):
+    """Uses a table that another module holds, and one that nobody calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor, table: Tensor, offsets: Tensor) -> Tensor:
+        return self.mix(x) @ table.t() + offsets
+
+
+class Weights(nn.Module):
+    """Weights in more than one place: tied layers, a module called again, a table given to other modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(7, 4)
+        self.again = Scaled()
+        self.blocks = nn.ModuleList([Scaled() for _ in range(3)])
+        self.borrowers = nn.ModuleList([Borrower() for _ in range(2)])
+        self.offsets = nn.Parameter(torch.arange(7.0))
+        self.head = nn.Linear(4, 7)
+        self.head.weight = self.words.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.words(ids)
+        with torch.no_grad():
+            ramp = torch.arange(4, dtype=x.dtype) * 0.5
+        y = x * ramp
+        x = self.again(x, x)
+        x = self.again(x, y)
+        for block in self.blocks:
+            x = block(x, y)
+        borrowed = [borrower(x, self.words.weight, self.offsets) for borrower in self.borrowers]
+        return self.head(x) + borrowed[0] * borrowed[1]
+
+
+def weights() -> tuple[nn.Module, tuple[Tensor, ...]]:
+    return Weights(), (ids(7, 2, 3),)
+
+
 class DataDependent(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.sum() > 0:  # the line that the message names
@@ -237,5 +290,7 @@ MODULES: dict[str, Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]] = {
     "causal block": lambda: (CausalBlock(), (ids(13, 2, 6),)),
     "several inputs": lambda: (SeveralInputs(), (torch.randn(2, 2, 9), ids(7, 2, 5), torch.randn(2, 3))),
     "resampling": lambda: (Resampling(), (torch.randn(2, 3, 8, 8),)),
+    "tied": lambda: (Tied(), (ids(7, 2, 3),)),
+    "weights": weights,
 }
 RENAMED = {"stack of gru"}

@@ -156,11 +156,16 @@ def test_fixed_batch_is_said() -> None:
     assert any("fixed at 1" in note for note in model.notes)
 
 
-def test_shared_weights_are_refused_when_written() -> None:
-    model = assay.load(modules.Tied(), inputs="2x3:int64")
-    assert any("one parameter" in note for note in model.notes)
-    with pytest.raises(UnsupportedError, match="shared"):
-        model.write("pytorch")
+def test_shared_weights_have_one_holder() -> None:
+    model = assay.load(modules.Weights(), inputs="2x3:int64")
+    assert any("words.weight and head.weight are one parameter" in note for note in model.notes)
+    code = {name: model.write(name).files["model.py"] for name in ("pytorch", "jax", "keras", "tensorflow")}
+    assert "self.head.weight = self.words.weight" in code["pytorch"]
+    assert "@ self.words.embedding[...].T" in code["jax"] or "self.words.embedding[...].transpose" in code["jax"]
+    for text in code.values():
+        assert text.count("class Scaled") == text.count("class Borrower") == 1
+        assert text.count("self.again(") == 2
+        assert "for block in self.blocks:" in text
 
 
 def test_messages_name_the_line() -> None:
@@ -193,7 +198,7 @@ def test_callable_with_its_example() -> None:
     assert assay.load(f"{FILE}:encoder").name == "encoder"
 
 
-@pytest.mark.parametrize("name", ["encoder", "resnet"])
+@pytest.mark.parametrize("name", ["encoder", "resnet", "weights"])
 def test_proven_in_other_frameworks(name: str) -> None:
     pytest.importorskip("flax")
     command = [sys.executable, "-m", "assay.cli", "prove", f"{FILE}:{name}", "-f", "pytorch,jax", "-m", "default"]

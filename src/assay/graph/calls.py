@@ -127,8 +127,11 @@ def kind_of(node: ir.Node) -> str:
     return node.op_type
 
 
-def calls_of(model: Model, graph: ir.Graph | None = None) -> list[Call]:
-    """The calls of a model (or of one of its subgraphs) in the graph's order."""
+def calls_of(model: Model, graph: ir.Graph | None = None, ties: bool = False) -> list[Call]:
+    """The calls of a model (or of one of its subgraphs) in the graph's order.
+
+    `ties`: whether layers of different modules may hold one weight together.
+    """
     absorbed: set[int] = set()
     found: list[Call] = []
     for node in model.graph if graph is None else graph:
@@ -141,7 +144,39 @@ def calls_of(model: Model, graph: ir.Graph | None = None) -> list[Call]:
         absorbed.update(id(member) for member in group.nodes)
         if group.kind != "":
             found.append(group)
+    return found if graph is not None else without_doubles(model, found, ties)
+
+
+def without_doubles(model: Model, calls: list[Call], ties: bool) -> list[Call]:
+    """The calls with every weight owned by the layers of one module: a layer of another module on the same weight becomes
+    functions of it, unless layers are tied."""
+    owners: dict[int, str] = {}
+    found: list[Call] = []
+    for call in calls:
+        path = call.scope[-1][0] if call.scope else ""
+        foreign = any(owners.get(id(value), path) != path for value in call.weights.values())
+        inside = [other for other in calls if other.scope[: len(call.scope)] == call.scope] if foreign else []
+        alone = len(call.scope) > 1 and len(inside) == 1
+        if foreign and not (ties and alone and call.kind in _TIED):
+            found.extend(_opened(model, call, alone))
+            continue
+        for value in call.weights.values():
+            owners.setdefault(id(value), path)
+        found.append(call)
     return found
+
+
+_TIED = ("Linear", "Embedding")  # layers of which a framework can make two hold one parameter
+
+
+def _opened(model: Model, call: Call, alone: bool) -> list[Call]:
+    """The nodes of a layer as functions of its weights; a module that was nothing but this layer vanishes with it."""
+    opened = [
+        _functional(model, node) if operator(node.op_type).weights else _single(model, node) for node in call.nodes
+    ]
+    for item in opened:
+        item.scope = call.scope[:-1] if alone else call.scope
+    return opened
 
 
 def _single(model: Model, node: ir.Node) -> Call:
@@ -208,6 +243,9 @@ def _own_weights(node: ir.Node) -> dict[str, ir.Value]:
 def _linear(model: Model, node: ir.Node) -> Call:
     """MatMul by a weight, with the Add of a bias that follows: y = x · weight + bias."""
     data, weight = node.inputs
+    turned = _turned_weight(weight)
+    if turned is not None:
+        weight = turned.inputs[0]
     if (
         data is None
         or weight is None
@@ -216,15 +254,38 @@ def _linear(model: Model, node: ir.Node) -> Call:
         or len(shape_of(weight)) != 2
     ):
         return _single(model, node)
-    weights, nodes, output = {"weight": weight}, [node], node.outputs[0]
+    weights, nodes, output = {"weight": weight}, [*([] if turned is None else [turned]), node], node.outputs[0]
+    size = shape_of(weight)[1:] if turned is None else shape_of(weight)[:1]
     uses = list(output.uses())
     if len(uses) == 1 and uses[0][0].op_type == "Add" and not output.is_graph_output():
         follower = uses[0][0]
         bias = follower.inputs[1 - uses[0][1]]
-        if bias is not None and bias.is_initializer() and shape_of(bias) == shape_of(weight)[1:]:
+        if bias is not None and bias.is_initializer() and shape_of(bias) == size:
             weights["bias"], output = bias, follower.outputs[0]
             nodes.append(follower)
-    return Call("Linear", tuple(nodes), (data,), (output,), scope_of(node), {}, weights)
+    attributes = {} if turned is None else {"transB": 1}
+    return Call("Linear", tuple(nodes), (data,), (output,), scope_of(node), attributes, weights)
+
+
+def _turned_weight(value: ir.Value | None) -> ir.Node | None:
+    """The Transpose that makes the right factor of one product from a matrix that another module holds too."""
+    node = None if value is None else value.producer()
+    if node is None or node.op_type != "Transpose" or len(list(node.outputs[0].uses())) != 1:
+        return None
+    source = node.inputs[0]
+    matrix = source is not None and source.is_initializer() and len(shape_of(source)) == 2
+    return node if matrix and len(list(source.uses() if source is not None else ())) > 1 else None
+
+
+def _deferred_turn(model: Model, node: ir.Node) -> Call:
+    """The Transpose of a shared weight is taken along by the product that uses it."""
+    (user, place), *more = [*node.outputs[0].uses(), (None, 0)]
+    product = user is not None and user.op_type == "MatMul" and place == 1
+    if product and len(more) == 1 and _turned_weight(node.outputs[0]) is node:
+        assert user is not None
+        if _linear(model, user).kind == "Linear":
+            return Call("", (), (), (), ())
+    return _single(model, node)
 
 
 def _gemm(model: Model, node: ir.Node) -> Call:
@@ -372,4 +433,5 @@ _GROUPS: dict[str, Callable[[Model, ir.Node], Call]] = {
     "Concat": _deferred_bias,
     "PRelu": _prelu,
     "Reshape": _deferred_slope,
+    "Transpose": _deferred_turn,
 }

@@ -126,7 +126,7 @@ def evaluate(model: Model, inputs: Mapping[str, np.ndarray], wanted: Iterable[st
     `inputs`: name → array; floating ones are converted.
     """
     # Constants are folded as they are when code is written, where they are float32; values that are asked for stay.
-    double = in_float64(folded(model) if wanted is None else model)
+    double = in_float64(folded(model, wide=True) if wanted is None else model)
     names = [value.name for value in double.graph.outputs] if wanted is None else list(wanted)
     if wanted is not None:
         by_name = {output.name: output for node in double.graph for output in node.outputs}

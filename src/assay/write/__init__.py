@@ -21,6 +21,7 @@ from assay.write.body import Builder
 from assay.write.classes import classes_of
 from assay.write.package import Package
 from assay.write.parts import Body
+from assay.write.references import resolve, ties
 from assay.write.source import definitions_of, model_source
 from assay.write.style import Style
 from assay.write.weights import WeightMap
@@ -41,13 +42,15 @@ def write(model: Model, target: str, *, wide: bool = False) -> Package:
     folder = f"assay.frameworks.{chosen.framework}"
     table = importlib.import_module(f"{folder}.write").TABLE
     style: Style = importlib.import_module(f"{folder}.style").STYLE
-    simple = simplify(model, table.takes)
+    simple = simplify(model, table.takes, wide)
     if wide:
         widen(simple.graph)
     laid_out = decide(simple) if find(chosen.framework).channels_last else simple
-    calls = calls_of(laid_out)
+    calls = calls_of(laid_out, ties=style.ties)
     table.check(calls)
     body = Builder(laid_out, tree_of(laid_out, calls), table, style).build()
+    resolve(body, style)
+    body.ties = ties(body, style) if style.ties else []
     classes = classes_of(body, _taken_names(style))
     text, lines = model_source(model, style, classes, body)
     files = {"model.py": text}
@@ -78,20 +81,19 @@ def _new_constants(model: Model, written: Model) -> dict[str, np.ndarray]:
 
 def _weight_maps(model: Model, style: Style, body: Body) -> tuple[WeightMap, ...]:
     maps: dict[tuple[str, tuple[int, int] | None], WeightMap] = {}
-    owners: dict[int, str] = {}
+    held: dict[int, WeightMap] = {}  # id of a weight → the first layer's share in it
     for path, weight in body.weights:
         native = style.root_path(model) + style.native_path(path, weight.leaf)
         name = weight.source.name or ""
         if (native, weight.rows) in maps:
             raise UnsupportedError(f"two parameters of the written code are both called {native}")
-        role = model.role(weight.source)
-        maps[native, weight.rows] = WeightMap(native, name, role, weight.index, weight.steps, weight.rows)
-        if role == "constant":
-            continue
-        if not weight.index and owners.setdefault(id(weight.source), native) != native:
-            raise UnsupportedError(
-                f"{name} is shared by {owners[id(weight.source)]} and {native}; shared weights cannot be written yet"
-            )
+        item = WeightMap(native, name, model.role(weight.source), weight.index, weight.steps, weight.rows)
+        if item.role != "constant" and not weight.index and held.setdefault(id(weight.source), item) is not item:
+            first = held[id(weight.source)]
+            if style.ties and first.steps == item.steps:
+                continue  # two layers hold it together, and a file of weights holds it once
+            raise UnsupportedError(f"{name} is shared by {first.native} and {native}, which store it differently")
+        maps[native, weight.rows] = item
     return tuple(maps.values())
 
 

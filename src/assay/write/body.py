@@ -8,8 +8,7 @@ variables and the arguments of classes are known.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -20,13 +19,13 @@ import onnx_ir as ir
 from assay.errors import UnsupportedError
 from assay.graph.calls import Call, calls_of, captured_by
 from assay.graph.layout import order_of
-from assay.graph.modules import Frame
+from assay.graph.modules import Frame, correspondence
 from assay.graph.names import identifier, singular, unique
 from assay.model import MODULES, Model, ModuleInfo, exact_of, intended
 from assay.write.flow import nest
+from assay.write.loops import gather_loops
 from assay.write.parts import (
     HEAVY,
-    TOKEN,
     Body,
     Construct,
     Index,
@@ -51,28 +50,41 @@ if TYPE_CHECKING:
 class Builder:
     """What a rule writes into: one module's body in the making."""
 
-    def __init__(self, model: Model, frame: Frame, table: Table, style: Style) -> None:
+    def __init__(
+        self, model: Model, frame: Frame, table: Table, style: Style, outputs: Sequence[Value] | None = None
+    ) -> None:
         self.model, self.frame, self.table, self.style = model, frame, table, style
         arguments = list(frame.info.arguments)
         # The model itself takes all its inputs, in order, used or not.
         inputs: list[Value] = [*(frame.inputs() if frame.path else model.graph.inputs)]
-        self.body = Body(frame.class_name, frame.path, arguments, inputs, list(frame.outputs()))
+        given = frame.outputs() if outputs is None else outputs
+        self.body = Body(frame.class_name, frame.path, arguments, inputs, list(given))
         self.methods = self.body.methods
         self._call: Call | None = None
         self._attribute_hint: str | None = None
         self._parameters: dict[tuple[int, tuple[Step, ...]], str] = {}
         self._element: list[Construct] | None = None
+        self._made: list[str] = []  # the attributes that the rule of the call being written has made
         self._list_names: dict[str, tuple[str, int]] = {}  # attribute → the list and the place that its name speaks of
+        self._written: dict[
+            str, tuple[Frame, Body | None, list[str]]
+        ] = {}  # path → what its first call has been written as
+        self._again: Iterator[str] | None = None  # the attributes of a layer that is called once more
 
     # What rules use ---------------------------------------------------------------------------------------------
 
     def use(self, value: Value | None, precedence: int = 0) -> str:
         """A token for a value; it is put in parentheses if an expression below `precedence` takes its place."""
         assert value is not None
-        if isinstance(value, ir.Value) and is_constant(value):
+        if isinstance(value, ir.Value) and is_constant(value) and not any(value is item for item in self.body.inputs):
             return self._initializer(value)
         self.body.values.append(value)
         return f"\x01v:{len(self.body.values) - 1}:{precedence}\x02"
+
+    def _reference(self, value: ir.Value) -> str:
+        """A token for a weight that is a module's inside, or a layer's of this module."""
+        self.body.references.append(value)
+        return f"\x01r:{len(self.body.references) - 1}:0\x02"
 
     def array(self, value: Value | None, precedence: int = 0, stored: bool = True) -> str:
         """Like `use`, but never a plain number: for functions that want arrays, and where the type matters.
@@ -80,7 +92,7 @@ class Builder:
         `stored`: a constant is reordered to meet channels-last data; without, it keeps ONNX's order.
         """
         assert value is not None
-        if isinstance(value, ir.Value) and is_constant(value):
+        if isinstance(value, ir.Value) and is_constant(value) and not any(value is item for item in self.body.inputs):
             return self._constant_array(value, stored)
         return self.use(value, precedence)
 
@@ -165,6 +177,8 @@ class Builder:
         self, callee: str, arguments: Sequence[Argument], weights: Sequence[NativeWeight] = (), hint: str | None = None
     ) -> str:
         """Adds a layer to the constructor and returns how the forward method refers to it: `self.conv1`."""
+        if self._again is not None:
+            return f"self.{next(self._again)}"
         construct = LayerConstruct(callee, [(argument, self._argument(argument)) for argument in arguments])
         if self._element is not None:
             self._element.append(construct)
@@ -175,6 +189,7 @@ class Builder:
         )
         self.body.attributes[name] = construct
         self.body.weights.extend(((name,), weight) for weight in weights)
+        self._made.append(name)
         return f"self.{name}"
 
     def holds(self, value: ir.Value) -> bool:
@@ -185,6 +200,9 @@ class Builder:
 
     def parameter(self, value: ir.Value, steps: tuple[Step, ...] = ()) -> str:
         """A parameter as an attribute of the class, in the framework's own order of its elements."""
+        shared = self.frame.shared.get(id(value))
+        if shared is not None and (shared.holder != self.frame.path or self._is_layers(value)):
+            return self._reference(value)
         key = (id(value), steps)
         if key not in self._parameters:
             role = self.model.role(value)
@@ -195,6 +213,10 @@ class Builder:
                 self.body.weights.append(((name,), replace(weight, leaf="")))  # the attribute is the parameter
             self._parameters[key] = name
         return self.style.parameter_reference(self._parameters[key])
+
+    def _is_layers(self, value: ir.Value) -> bool:
+        """Whether a layer that is an attribute of this module holds a weight."""
+        return (id(value), ()) not in self._parameters and any(w.source is value for _, w in self.body.weights)
 
     def in_training(self) -> None:
         """Says that the module behaves differently in training."""
@@ -214,20 +236,37 @@ class Builder:
 
     def build(self) -> Body:
         """Writes every item of the frame."""
-        for item in self._expand(self.frame.items):
+        items = self._expand(self.frame.items)
+        calls: dict[str, list[Frame]] = {}
+        for item in items:
+            if isinstance(item, Frame):
+                calls.setdefault(item.path, []).append(item)
+        for item in items:
             if isinstance(item, Call):
                 self._write_call(item, None)
+            elif item.path in self._written:
+                self._write_again(item)
             elif (single := _single_call(item)) is not None:
+                self._made = []
                 self._write_call(single, self._relative(item.path))
+                self._written[item.path] = (item, None, self._made)
             elif self._is_sequence(item):
-                self._write_sequence(item)
+                self._written[item.path] = (item, None, [self._write_sequence(item)])
             else:
-                self._write_child(item)
+                self._write_child(item, calls[item.path])
         if not self.frame.path:
             self.body.outputs = self.results(self.model.graph.outputs)
+        self._hold_shared()
         nest(self.body)
-        self._gather_loops()
+        gather_loops(self.body, self.style, self._list_names)
         return self.body
+
+    def _hold_shared(self) -> None:
+        """Makes the weights that only other modules use, but this one holds."""
+        for shared in self.frame.shared.values():
+            made = any(weight.source is shared.value for _, weight in self.body.weights)
+            if shared.holder == self.frame.path and not made:
+                self.parameter(shared.value)
 
     def _expand(self, items: Sequence[Call | Frame]) -> list[Call | Frame]:
         """Containers that cannot be written as one give way to what they hold."""
@@ -249,22 +288,42 @@ class Builder:
         self.body.nodes.extend(call.nodes)
         self._call, self._attribute_hint = None, None
 
-    def _write_child(self, frame: Frame) -> None:
-        child = Builder(self.model, frame, self.table, self.style).build()
+    def _write_child(self, frame: Frame, calls: Sequence[Frame]) -> None:
+        """A module with a class of its own; `calls` are all its calls from here, of which the most general is written."""
+        template = max(calls, key=lambda item: len(item.inputs()))
+        outputs = template.outputs_among(list(calls))
+        child = Builder(self.model, template, self.table, self.style, outputs).build()
         name = self._new_attribute(self._relative(frame.path))
         self.body.attributes[name] = InstanceConstruct(child)
         self._adopt(child, (name,))
-        self._call_child(f"self.{name}", child, frame)
+        self._written[frame.path] = (template, child, [name])
+        self._call_child(f"self.{name}", child, frame, _likeness(template, frame))
 
     def _adopt(self, child: Body, path: Path) -> None:
         self.body.weights.extend(((*path, *rest), weight) for rest, weight in child.weights)
         self.body.needs_training |= child.needs_training
 
-    def _call_child(self, reference: str, child: Body, frame: Frame) -> None:
-        operands = [self.use(value) for value in child.inputs]
+    def _call_child(self, reference: str, child: Body, frame: Frame, like: Mapping[int, ir.Value]) -> None:
+        operands = [self.use(like.get(id(value), value)) for value in child.inputs]
         text = self.style.module_call(reference, operands, child.needs_training)
         nodes = tuple(node for call in frame.calls() for node in call.nodes)
-        self.body.statements.append(Statement(list(child.outputs), text, nodes, light=True, heavy=True))
+        targets: list[Value | None] = [like.get(id(value), value) for value in child.outputs]
+        self.body.statements.append(Statement(targets, text, nodes, light=True, heavy=True))
+
+    def _write_again(self, frame: Frame) -> None:
+        """One more call of a module that is written already."""
+        template, child, names = self._written[frame.path]
+        like = _likeness(template, frame)
+        if child is not None:
+            self._call_child(f"self.{names[0]}", child, frame, like)
+        elif (single := _single_call(frame)) is not None:
+            self._again = iter(names)
+            self._write_call(single, self._relative(frame.path))
+            self._again = None
+        else:
+            self._call_sequence(
+                names[0], frame, any(self.style.differs_in_training(item.kind) for item in frame.calls())
+            )
 
     # Containers -------------------------------------------------------------------------------------------------
 
@@ -308,12 +367,17 @@ class Builder:
             return False
         return len(trial._element) == len(trial.body.statements) == 1 and isinstance(trial._element[0], TextConstruct)
 
-    def _write_sequence(self, frame: Frame) -> None:
+    def _write_sequence(self, frame: Frame) -> str:
+        """A container, and its call; gives the attribute."""
         name = self._new_attribute(self._relative(frame.path) or "layers")
         construct, weights, trained = self._sequence_of(frame)
         self.body.weights.extend(((name, *rest), weight) for rest, weight in weights)
         self.body.needs_training |= trained
         self.body.attributes[name] = construct
+        self._call_sequence(name, frame, trained)
+        return name
+
+    def _call_sequence(self, name: str, frame: Frame, trained: bool) -> None:
         nodes = tuple(node for call in frame.calls() for node in call.nodes)
         self.body.nodes.extend(node for item in frame.items if _single_call(item) is not None for node in nodes)
         operand = self.use(frame.inputs()[0])
@@ -359,74 +423,6 @@ class Builder:
         finally:
             self.body.statements, self.body.weights, self.body.needs_training = statements, weights, trained
             self._element = None
-
-    def _gather_loops(self) -> None:
-        """Attributes `blocks_0`, `blocks_1` … that come from a list of the source become one list."""
-        lists: dict[str, list[str]] = {}
-        for name, source in self._list_names.items():
-            lists.setdefault(source[0], []).append(name)
-        for stem, names in lists.items():
-            numbers = [self._list_names[name][1] for name in names]
-            if numbers == list(range(len(names))) and len(names) > 1:
-                self._make_list(stem, names)
-
-    def _make_list(self, stem: str, names: list[str]) -> None:
-        elements = [self.body.attributes[name] for name in names]
-        attributes: dict[str, Construct] = {}
-        wanted = f"{stem}_list" if stem in self.style.reserved else stem
-        listed = unique(wanted, [name for name in self.body.attributes if name not in names])
-        for name, construct in self.body.attributes.items():
-            if name == names[0]:
-                attributes[listed] = SequenceConstruct(elements, False)
-            if name not in names:
-                attributes[name] = construct
-        self.body.attributes = attributes
-        places = {name: number for number, name in enumerate(names)}
-        self.body.weights = [
-            ((listed, Index(places[str(path[0])], False), *path[1:]), weight)
-            if path and path[0] in places
-            else (path, weight)
-            for path, weight in self.body.weights
-        ]
-        positions = [self._calls_to(name) for name in names]
-        if all(len(found) == 1 for found in positions) and self._is_chain([found[0] for found in positions]):
-            self._fold_chain(listed, names, [found[0] for found in positions])
-            return
-        for name, number in places.items():
-            pattern = re.compile(rf"self\.{name}\b")
-            for statement in self.body.statements:
-                statement.text = pattern.sub(f"self.{listed}[{number}]", statement.text)
-
-    def _calls_to(self, name: str) -> list[int]:
-        pattern = re.compile(rf"self\.{name}\b")
-        return [place for place, statement in enumerate(self.body.statements) if pattern.search(statement.text)]
-
-    def _is_chain(self, places: list[int]) -> bool:
-        """Whether statements follow one another, each a call on the result of the one before and on nothing else that changes."""
-        if places != list(range(places[0], places[0] + len(places))):
-            return False
-        shapes = set()
-        for number, place in enumerate(places):
-            statement = self.body.statements[place]
-            operands = [
-                self.body.values[int(found.group(2))]
-                for found in TOKEN.finditer(statement.text)
-                if found.group(1) == "v"
-            ]
-            if len(operands) != 1 or len(statement.targets) != 1:
-                return False
-            if number and operands[0] is not self.body.statements[places[number - 1]].targets[0]:
-                return False
-            shapes.add(TOKEN.sub("", re.sub(r"self\.\w+", "", statement.text)))
-        return len(shapes) == 1
-
-    def _fold_chain(self, listed: str, names: list[str], places: list[int]) -> None:
-        first, last = self.body.statements[places[0]], self.body.statements[places[-1]]
-        variable = singular(listed)
-        text = re.sub(rf"self\.{names[0]}\b", variable, first.text)
-        nodes = tuple(node for place in places for node in self.body.statements[place].nodes)
-        folded = Statement(last.targets, text, nodes, loop=f"for {variable} in self.{listed}:")
-        self.body.statements[places[0] : places[-1] + 1] = [folded]
 
     # Names and initializers -------------------------------------------------------------------------------------
 
@@ -480,6 +476,19 @@ class Builder:
             return ()
         full = (1,) * (len(order) - len(shape)) + shape
         return (*((reshape(shape, full),) if full != shape else ()), transpose(*order))
+
+
+def _likeness(template: Frame, frame: Frame) -> Mapping[int, ir.Value]:
+    """id of each value of a module's call that is written → its like in another call; nothing for the call itself."""
+    if template is frame:
+        return {}
+    found = correspondence(template, frame)
+    if found is None:
+        raise UnsupportedError(
+            f"the module {frame.path} is called more than once, and does not compute the same each time; "
+            "give each call a module of its own"
+        )
+    return found
 
 
 def is_constant(value: ir.Value) -> bool:

@@ -177,13 +177,23 @@ class _Names:
         right = self.render(statement.text)
         operands = _operands(self.body, statement.text)
         before = {id(value): self.of(value) for value in operands}
+        if statement.loop is not None:  # what every turn reads must last
+            steady = [value for value in operands if value is not (statement.chained or operands[0])]
+            operands = [value for value in operands if value not in steady]
+            self.last_use.update({id(value): max(self.last_use[id(value)], place + 1) for value in steady})
         targets = [self._name(place, value, operands, right) for value in statement.targets]
         shown = _shown(statement)
         if statement.loop is None:
             return [Line(_assignment(targets, right, statement.in_place), shown, statement.nodes)]
-        start = before[id(operands[0])]
+        chained = operands[0] if statement.chained is None else statement.chained
+        start = before[id(chained)]
         lines = [] if start == targets[0] else [Line(f"{targets[0]} = {start}", None, ())]
-        right = TOKEN.sub(lambda found: targets[0] if found.group(1) == "v" else found.group(0), statement.text)
+
+        def name(found: re.Match[str]) -> str:
+            value = self.body.values[int(found.group(2))] if found.group(1) == "v" else None
+            return found.group(0) if value is None else targets[0] if value is chained else before[id(value)]
+
+        right = TOKEN.sub(name, statement.text)
         return [*lines, Line(statement.loop, None, ()), Line(f"{targets[0]} = {right}", shown, statement.nodes, 1)]
 
     def _name(self, place: int, value: Value | None, operands: list[Value], right: str) -> str:

@@ -16,6 +16,7 @@ from assay.graph.layout import stored_shape
 from assay.write.table import Argument, NativeWeight
 
 TOKEN = re.compile("\x01([vl]):(\\d+):(\\d+)\x02")
+REFERENCE = re.compile("\x01r:(\\d+):(\\d+)\x02")  # to a weight that a module inside holds
 
 
 HEAVY = {"Linear", "Conv", "ConvTranspose", "RecurrentLSTM", "RecurrentGRU", "Attention"}
@@ -100,6 +101,7 @@ class Statement:
     loop: str | None = None  # `for … in …:`, the line that stands before it
     heavy: bool = False  # a layer that mixes features, or a module: two of them in one expression are hard to read
     cost: int = 1  # how much of an expression's depth it takes
+    chained: Value | None = None  # what the first turn of the loop takes, and every other from the one before
     in_place: str | None = None  # the sign of `a + b` where the result may take the memory of `a`: `a += b`
 
 
@@ -130,10 +132,14 @@ class Body:
     weights: list[tuple[Path, NativeWeight]] = field(default_factory=list)
     literals: list[Literal] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
+    references: list[ir.Value] = field(default_factory=list)  # weights of modules inside that are read from here
     nodes: list[ir.Node] = field(default_factory=list)
     instance_arguments: list[Literal] = field(default_factory=list)  # known once classes are unified
     written_class: str = ""
     methods: list[Method] = field(default_factory=list)
+    ties: list[str] = field(
+        default_factory=list
+    )  # lines that make layers hold one parameter, at the end of the constructor
 
     def children(self) -> list[Body]:
         """The bodies of the classes that this one instantiates, in order."""

@@ -196,6 +196,7 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
             tree = renderer.construct(construct, name)
             tree = _call_tree(tree) if isinstance(tree, str) else tree
             lines.extend((text, ()) for text in broken(f"self.{name} = ", tree, "", 8, style.line_length))
+        lines.extend((f"        {text}", ()) for text in body.ties)
         if len(lines) == start:  # called like every other module, though it holds nothing
             lines.append(("        pass", ()))
         for text in style.after_init(parameters):
@@ -387,7 +388,7 @@ def model_source(
         rendered.extend(class_lines(model, style, written, written.template is root))
     classes_text = "\n".join(text for text, _ in rendered)
     arguments = next(written.arguments for written in classes if written.template is root)
-    footer = style.footer(model, root.written_class, arguments)
+    footer = style.footer(model, root.written_class, arguments, tied=bool(root.ties))
     local = local_source(definitions_of(style), classes_text)
     imports = import_lines({**_HOST_IMPORTS, **style.imports}, "\n".join([local, classes_text, footer]))
     head = [style.header(model), "", imports]

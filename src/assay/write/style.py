@@ -36,6 +36,8 @@ class Style:
     reserved: frozenset[str] = frozenset()  # attribute names that the framework's base classes use
     forward: str = "forward"
     line_length: int = 120
+    ties: bool = False  # whether layers of two modules can hold one parameter
+    elements: str = ""  # the attribute of a callable container that holds its elements; "" for the container itself
     names_elements: bool = False  # whether the elements of a container can have names (`named_sequential`)
     local_file: str | None = None  # a file (or folder of files) beside the style with local classes, copied where used
     layers: frozenset[str] = frozenset()  # kinds of call that are layers even without weights (Dropout)
@@ -122,6 +124,18 @@ class Style:
         """How the forward method refers to a bare parameter."""
         return f"self.{name}"
 
+    def attribute_path(self, path: Path, leaf: str) -> str:
+        """The attributes that lead from a module to a parameter inside it: `blocks[0].linear.weight`."""
+        from assay.write.parts import Index
+
+        text = ""
+        for part in (*path, *([leaf] if leaf else [])):
+            if isinstance(part, Index):
+                text += f"{self.elements if part.sequential else ''}[{part.number}]"
+            else:
+                text += f".{part}" if text else part
+        return text
+
     def native_path(self, path: Path, leaf: str) -> str:
         """The key of a parameter in weights.safetensors."""
         from assay.write.parts import Index
@@ -137,8 +151,8 @@ class Style:
         """The module docstring of model.py."""
         return f'"""{model.name} in {self.framework}."""'
 
-    def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
-        """`load()` and whatever else stands below the classes."""
+    def footer(self, model: Model, class_name: str, argument_names: Sequence[str], tied: bool = False) -> str:
+        """`load()` and whatever else stands below the classes. `tied`: layers hold parameters together."""
         raise NotImplementedError
 
 

@@ -46,6 +46,7 @@ class JaxStyle(Style):
 
     framework: str = "JAX, with Flax NNX"
     has_sequential: bool = True
+    elements: str = ".layers"
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
     reserved: frozenset[str] = frozenset({"train", "eval", "sow", "perturb", "set_attributes"})
     forward: str = "__call__"
@@ -126,7 +127,7 @@ class JaxStyle(Style):
         whole = f'"""{first} {second}"""'
         return whole if len(whole) <= self.line_length else f'"""{first}\n\n{second}\n"""'
 
-    def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
+    def footer(self, model: Model, class_name: str, argument_names: Sequence[str], tied: bool = False) -> str:
         made = f"lambda: {class_name}(rngs=nnx.Rngs(params=0, dropout=0))"
         abstract = f"    model = nnx.eval_shape({made})"
         if len(abstract) > self.line_length:

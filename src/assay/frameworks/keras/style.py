@@ -79,6 +79,7 @@ class KerasStyle(Style):
 
     framework: str = "Keras 3"
     has_sequential: bool = True
+    elements: str = ".layers"
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
     reserved: frozenset[str] = frozenset(_RESERVED)
     forward: str = "call"
@@ -187,7 +188,7 @@ class KerasStyle(Style):
             return f'{what}\n\nArrays are channels-last.\n"""'
         return f'"""{model.name} in Keras 3.\n\nFor TensorFlow, JAX and PyTorch (KERAS_BACKEND). Arrays are channels-last.\n"""'
 
-    def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
+    def footer(self, model: Model, class_name: str, argument_names: Sequence[str], tied: bool = False) -> str:
         build = ""
         if self.builds:
             inputs = ", ".join(_symbolic(value) for value in model.graph.inputs)

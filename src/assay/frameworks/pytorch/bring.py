@@ -27,8 +27,10 @@ from torch.utils import _pytree as pytree
 
 from assay.errors import ModelError
 from assay.frameworks.base import InputSpec
-from assay.frameworks.pytorch.bring_graph import Source, Translation, forward_arguments, innermost
+from assay.frameworks.pytorch.bring_graph import Source, Translation, forward_arguments, innermost, user_line
 from assay.frameworks.pytorch.bring_ops.common import Graph, NeedsStaticBatch, Weight
+from assay.frameworks.pytorch.bring_regions import nodes_in_line
+from assay.graph.passes.fold import fold
 from assay.model import NOTES, Model
 
 _STATISTICS = ("running_mean", "running_var")
@@ -276,8 +278,10 @@ def _model(program: ExportedProgram, module: torch.nn.Module | None, name: str, 
     graph = Graph.empty(name)
     graph.notes.extend(notes)
     weights = _weights(program, module, graph)
+    regions: dict[str, list[str]] = {}
+    nodes = nodes_in_line(program, lambda what, node: regions.setdefault(what, []).append(user_line(node)))
     source = Source(
-        list(program.graph.nodes),
+        nodes,
         weights,
         [item for item in program.graph_signature.user_inputs if isinstance(item, str)],
         _outputs(program),
@@ -289,11 +293,13 @@ def _model(program: ExportedProgram, module: torch.nn.Module | None, name: str, 
             if isinstance(part, torch.nn.MultiheadAttention)
         },
     )
-    Translation(source, graph).run()
+    Translation(source, graph, missing=regions).run()
     _say_what_is_lost(program, module, graph)
     if graph.notes:
         graph.graph.metadata_props[NOTES] = json.dumps(graph.notes)
-    return Model(name, ir.Model(graph.graph, ir_version=11, producer_name="assay"))
+    model = Model(name, ir.Model(graph.graph, ir_version=11, producer_name="assay"))
+    fold(model, exact=True)  # what depends on known sizes alone, such as the mask of the future
+    return model
 
 
 def _weights(program: ExportedProgram, module: torch.nn.Module | None, graph: Graph) -> dict[str, Weight]:

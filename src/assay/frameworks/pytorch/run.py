@@ -97,7 +97,7 @@ class Session:
         loss.backward()
         parameters = {
             path: _numpy(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
-            for path, parameter in self.model.named_parameters()
+            for path, parameter in self.model.named_parameters(remove_duplicate=False)
             if parameter.requires_grad
         }
         self.model.zero_grad()

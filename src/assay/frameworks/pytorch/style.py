@@ -32,11 +32,17 @@ _IMPORTS = {
     r"\btorch\.": "import torch",
     r"\bF\.": "import torch.nn.functional as F",
     r"\bload_file\(": "from safetensors.torch import load_file",
+    r"\bload_model\(": "from safetensors.torch import load_model",
     r"\bTensor\b": "from torch import Tensor",
     r"\bnn\.": "from torch import nn",
 }
 
 
+_CONSTANTS = """\
+    arrays = load_file(weights)
+    for name in arrays.keys() - model.state_dict().keys():  # constants, which are no part of the model's state
+        model.get_buffer(name).copy_(arrays.pop(name))
+"""
 _OTHER_FLOATS = (ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 _CONVOLUTIONS = ("Conv", "ConvTranspose")
 _CHANNELS_LAST = """\
@@ -51,6 +57,7 @@ class PyTorchStyle(Style):
 
     framework: str = "PyTorch"
     has_sequential: bool = True
+    ties: bool = True
     names_elements: bool = True
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
     reserved: frozenset[str] = frozenset(
@@ -72,6 +79,7 @@ class PyTorchStyle(Style):
         }
     )
     local_file: str | None = str(Path(__file__).with_name("local"))
+    constants: bool = False  # whether the file of weights has more than the state of the model
     layers: frozenset[str] = frozenset({"Dropout", "MaxPool", "AveragePool", "Relu"})
 
     def is_layer(self, call: Call) -> bool:
@@ -123,7 +131,9 @@ class PyTorchStyle(Style):
             return f"nn.Parameter(torch.zeros({shape}{dtype}))", weight
         if role == "constant" and KEPT not in value.metadata_props and (text := expression(array)) is not None:
             return f"nn.Buffer({text}, persistent=False)", None
-        return f"nn.Buffer(torch.zeros({shape}{dtype}))", weight
+        self.constants |= role == "constant" and KEPT not in value.metadata_props
+        fixed = ", persistent=False" if role == "constant" and KEPT not in value.metadata_props else ""
+        return f"nn.Buffer(torch.zeros({shape}{dtype}){fixed})", weight
 
     def constant(self, value: ir.Value) -> str | None:
         assert value.const_value is not None
@@ -139,11 +149,18 @@ class PyTorchStyle(Style):
     def header(self, model: Model) -> str:
         return f'"""{model.name} in PyTorch."""'
 
-    def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
+    def footer(self, model: Model, class_name: str, argument_names: Sequence[str], tied: bool = False) -> str:
         images = any(node.op_type in _CONVOLUTIONS and _rank(node.outputs[0]) == 4 for node in model.graph)
         kinds = {value.dtype for value in model.graph.initializers.values()}
         # Layers are made in float32; weights of another type take their place.
         assign = ", assign=True" if any(kind in _OTHER_FLOATS for kind in kinds) else ""
+        filled = f"    model.load_state_dict(load_file(weights){assign})\n"
+        if tied:  # a file of safetensors holds a shared parameter once
+            filled = "    load_model(model, weights)\n"
+        if self.constants:
+            strict = ", strict=False" if tied else ""
+            filled = _CONSTANTS + f"    model.load_state_dict(arrays{assign}{strict})\n"
+        self.constants = False
         return f'''\
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 
@@ -151,8 +168,7 @@ WEIGHTS = Path(__file__).with_name("weights.safetensors")
 def load(weights: str | Path = WEIGHTS) -> {class_name}:
     """The model with the weights of a safetensors file, in evaluation mode."""
     model = {class_name}()
-    model.load_state_dict(load_file(weights){assign})
-{_CHANNELS_LAST if images else ""}    return model.eval()
+{filled}{_CHANNELS_LAST if images else ""}    return model.eval()
 '''
 
 

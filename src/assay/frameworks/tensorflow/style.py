@@ -101,7 +101,7 @@ class TensorFlowStyle(Style):
     def header(self, model: Model) -> str:
         return f'"""{model.name} in TensorFlow."""'
 
-    def footer(self, model: Model, class_name: str, argument_names: Sequence[str]) -> str:
+    def footer(self, model: Model, class_name: str, argument_names: Sequence[str], tied: bool = False) -> str:
         return f'''\
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 

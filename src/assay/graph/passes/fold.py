@@ -5,6 +5,7 @@ Only constants are folded, never parameters: a weight that is reshaped on its wa
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -13,7 +14,7 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-from assay.model import ROLE, Model
+from assay.model import ROLE, SCOPE, Model, constant_of
 
 _LARGEST = 1 << 16  # elements of a folded result: nobody wants to read (or store) more
 _RANDOM = {
@@ -32,15 +33,69 @@ _PLAIN = {
 }
 
 
-def fold(model: Model) -> None:
-    """Replaces every node whose result is known by a constant, and removes what nothing uses any more."""
+def fold(model: Model, exact: bool = False) -> None:
+    """Replaces every node whose result is known by a constant, and removes what nothing uses any more.
+
+    `exact`: a float32 result that float32 cannot hold is kept as a float64 constant and its cast to float32, so that a
+    proof in float64 sees it unrounded.
+    """
+    unrounded: list[ir.Value] = []
     for node in list(ir.traversal.RecursiveGraphIterator(model.graph)):
-        if (result := _known_result(model, node)) is not None:
+        result = _known_result(model, node, exact)
+        if result is None:
+            continue
+        single = node.outputs[0].dtype == ir.DataType.FLOAT
+        if exact and single and not node.outputs[0].is_graph_output():
+            constant = constant_value(model, node.outputs[0].name or "constant", result.astype(np.float64))
+            unrounded.append(constant)
+            _put(node, constant)
+        else:
             _replace(model, node, result)
     _remove_unused(model.graph)
+    for constant in unrounded:
+        _round(model, constant)
 
 
-def _known_result(model: Model, node: ir.Node) -> np.ndarray | None:
+def _round(model: Model, constant: ir.Value) -> None:
+    """A float64 constant that stands for float32 as that, by a cast where it loses something."""
+    if not constant.uses() or constant.const_value is None:
+        return
+    array = constant.const_value.numpy()
+    with np.errstate(over="ignore"):
+        single = array.astype(np.float32)
+    if np.array_equal(single, array, equal_nan=True):
+        constant.const_value = ir.tensor(single, name=constant.name)
+        constant.type = ir.TensorType(ir.DataType.FLOAT)
+        return
+    users = [user for user, _ in constant.uses()]
+    cast = ir.node("Cast", [constant], attributes={"to": int(ir.DataType.FLOAT)})
+    common = _common_scope(users)
+    if common:
+        cast.metadata_props[SCOPE] = common
+    rounded = cast.outputs[0]
+    rounded.name, rounded.shape, rounded.type = (
+        f"{constant.name}_rounded",
+        constant.shape,
+        ir.TensorType(ir.DataType.FLOAT),
+    )
+    cast.name = rounded.name
+    constant.replace_all_uses_with(rounded)
+    cast.replace_input_with(0, constant)
+    graph = users[0].graph
+    assert graph is not None
+    graph.insert_before(min(users, key=list(graph).index) if len(users) > 1 else users[0], cast)
+
+
+def _common_scope(nodes: list[ir.Node]) -> str:
+    """The module calls that are around all of some nodes, as a node's metadata has them."""
+    scopes = [json.loads(node.metadata_props.get(SCOPE, "[]")) for node in nodes]
+    depth = 0
+    while all(len(scope) > depth and scope[depth] == scopes[0][depth] for scope in scopes):
+        depth += 1
+    return json.dumps(scopes[0][:depth])
+
+
+def _known_result(model: Model, node: ir.Node, exact: bool = False) -> np.ndarray | None:
     if node.domain not in ("", "ai.onnx") or node.op_type in _RANDOM or len(node.outputs) != 1:
         return None
     if any(item.type == ir.AttributeType.GRAPH for item in node.attributes.values()):
@@ -50,7 +105,10 @@ def _known_result(model: Model, node: ir.Node) -> np.ndarray | None:
     given = [value for value in node.inputs if value is not None]
     if not all(_is_constant(model, value) for value in given) or not _is_small(node):
         return None
-    return _evaluate(model, node, given)
+    if exact and node.op_type == "Cast" and node.outputs[0].dtype == ir.DataType.FLOAT:
+        array = constant_of(given[0])
+        return None if array is None else array.astype(np.float64)
+    return _evaluate(model, node, given, exact)
 
 
 def _known_shape(node: ir.Node) -> np.ndarray | None:
@@ -80,8 +138,8 @@ def _is_small(node: ir.Node) -> bool:
     return node.op_type not in ("Expand", "Tile", "ConstantOfShape", "Range", "Resize", "EyeLike", "OneHot", "Pad")
 
 
-def _evaluate(model: Model, node: ir.Node, given: list[ir.Value]) -> np.ndarray | None:
-    """The node's result by ONNX's reference; None where that does not know it."""
+def _evaluate(model: Model, node: ir.Node, given: list[ir.Value], exact: bool) -> np.ndarray | None:
+    """The node's result by ONNX's reference, in float64 if `exact`; None where that does not know it."""
     proto = ir.to_proto(node)
     assert isinstance(proto, onnx.NodeProto)
     infos = [onnx.helper.make_tensor_value_info(name, 0, None) for name in proto.input if name]
@@ -89,6 +147,10 @@ def _evaluate(model: Model, node: ir.Node, given: list[ir.Value]) -> np.ndarray 
     graph = onnx.helper.make_graph([proto], "constant", infos, outputs)
     versions = [onnx.helper.make_opsetid("", model.graph.opset_imports[""])]
     arrays = {value.name or "": value.const_value.numpy() for value in given if value.const_value is not None}
+    if exact:
+        arrays = {
+            name: array.astype(np.float64) if array.dtype == np.float32 else array for name, array in arrays.items()
+        }
     try:
         with np.errstate(all="ignore"):
             result = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=versions)).run(None, arrays)
@@ -114,7 +176,15 @@ def _replace(model: Model, node: ir.Node, array: np.ndarray) -> None:
         kept.name, output.name = output.name, f"{output.name}_folded"
     else:
         output.replace_all_uses_with(constant_value(model, output.name or "constant", array))
-    graph.remove(node, safe=False)
+    graph.remove(node, safe=True)
+
+
+def _put(node: ir.Node, constant: ir.Value) -> None:
+    """A constant in a node's place."""
+    graph = node.graph
+    assert graph is not None
+    node.outputs[0].replace_all_uses_with(constant)
+    graph.remove(node, safe=True)
 
 
 def constant_value(model: Model, name: str, array: np.ndarray) -> ir.Value:
