@@ -16,6 +16,8 @@ def widen(graph: ir.Graph) -> None:
     """Casts to float32, filled arrays and the like give float64 from now on, in subgraphs too. Types of values stay declared
     as they were, so that the same code is written, but for the names of these types."""
     for node in ir.traversal.RecursiveGraphIterator(graph):
+        if node.op_type == "ConstantOfShape" and "value" not in node.attributes:
+            node.attributes["value"] = ir.AttrTensor("value", ir.tensor(np.zeros(1, np.float32)))  # its default
         if any([_widened(node, name) for name in list(node.attributes)]):
             for value in node.outputs:
                 if value.dtype == _SINGLE:

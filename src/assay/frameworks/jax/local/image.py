@@ -223,3 +223,19 @@ def region_corners(image: jax.Array, y: jax.Array, x: jax.Array) -> list[jax.Arr
         image[:, row.astype(int)[:, None], column.astype(int)] * (near_y[:, None] * near_x)
         for (row, near_y), (column, near_x) in product(*parts)
     ]
+
+
+def affine_grid(theta: jax.Array, size: Sequence[int], align_corners: bool = False) -> jax.Array:
+    """Where an affine map finds every place of an image: theta (batch, axes, axes + 1) → (batch, …, axes).
+
+    Places lie in -1 … 1, the last axis of the image first; `size` is the image's (batch, channels, …).
+    """
+    axes = jnp.meshgrid(*(pixels_along(length, align_corners, theta.dtype) for length in size[2:]), indexing="ij")
+    places = jnp.stack([*reversed(axes), jnp.ones_like(axes[0])], axis=-1)
+    return jnp.einsum("...k,nak->n...a", places, theta)
+
+
+def pixels_along(length: int, align_corners: bool, dtype: jnp.dtype) -> jax.Array:
+    """The centres of an axis' pixels in -1 … 1; with `align_corners` those of the first and the last are the ends."""
+    index = jnp.arange(length, dtype=dtype)
+    return 2 * index / max(length - 1, 1) - 1 if align_corners else (2 * index + 1) / length - 1

@@ -84,3 +84,9 @@ def image_decoder(call: Call, w: Builder) -> None:
     kind = call.attribute("pixel_format", "RGB")
     more = "" if kind == "RGB" else f', pixel_format="{kind}"'
     w.emit(call.y, f"jnp.asarray(image_decoder(np.asarray({w.array(call.x)}){more}))")
+
+
+@TABLE.rule("AffineGrid")
+def affine_grid(call: Call, w: Builder) -> None:
+    more = options(align_corners=bool(call.attribute("align_corners", 0)) or None)
+    w.emit(call.y, f"affine_grid({w.array(call.x)}, {tuple_of(call, w, 1)}{more})", light=True)

@@ -246,6 +246,7 @@ def constant_of_shape(call: Call, w: Builder) -> None:
 
 @TABLE.rule("Range")
 def arange(call: Call, w: Builder) -> None:
+    call.attribute("stash_type")  # the type of sums on the way: nothing is summed here
     given = [number_of(call, w, slot) for slot in (0, 1, 2)]
     dtype = "" if call.y.dtype is None else f", dtype={dtype_text(call.y.dtype)}"
     w.emit(call.y, f"jnp.arange({', '.join(str(item) for item in given)}{dtype})", light=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
+
 from assay.frameworks.jax.rules.common import TABLE, dtype_text, number_of, options
 from assay.graph.calls import Call
 from assay.write.body import Builder
@@ -35,5 +37,8 @@ def short_time_fourier(call: Call, w: Builder) -> None:
 @TABLE.rule("MelWeightMatrix")
 def mel_weights(call: Call, w: Builder) -> None:
     given = ", ".join(str(number_of(call, w, slot)) for slot in range(5))
-    kind = call.attribute("output_datatype", 1)
-    w.emit(call.y, f"mel_weights({given}{options(dtype=dtype_text(kind) if kind != 1 else None)})")
+    call.attribute("output_datatype", 1)
+    kind = call.y.dtype
+    w.emit(
+        call.y, f"mel_weights({given}{options(dtype=None if kind in (None, ir.DataType.FLOAT) else dtype_text(kind))})"
+    )

@@ -249,3 +249,20 @@ def axis_places(cells, count, dtype):
     """Evenly spread places in each of several cells, between 0 and 1."""
     places = (np.arange(cells)[:, None] + (np.arange(count) + 0.5) / max(count, 1)) / cells
     return ops.convert_to_tensor(places.reshape(-1), dtype=dtype)
+
+
+def affine_grid(theta, size, align_corners=False):
+    """Where an affine map finds every place of an image: theta (batch, axes, axes + 1) → (batch, …, axes).
+
+    Places lie in -1 … 1, the last axis of the image first; `size` is the image's (batch, channels, …).
+    """
+    axes = ops.meshgrid(*(pixels_along(length, align_corners, theta.dtype) for length in size[2:]), indexing="ij")
+    places = ops.stack([*reversed(axes), ops.ones_like(axes[0])], axis=-1)
+    found = ops.matmul(ops.reshape(places, (1, -1, len(axes) + 1)), ops.transpose(theta, (0, 2, 1)))
+    return ops.reshape(found, (-1, *size[2:], len(axes)))
+
+
+def pixels_along(length, align_corners, dtype):
+    """The centres of an axis' pixels in -1 … 1; with `align_corners` those of the first and the last are the ends."""
+    index = ops.cast(ops.arange(length), dtype)
+    return 2 * index / max(length - 1, 1) - 1 if align_corners else (2 * index + 1) / length - 1

@@ -75,3 +75,9 @@ def roi_align(call: Call, w: Builder) -> None:
         more += ", half_pixel=False"
     operands = ", ".join(w.array(value) for value in call.inputs)
     w.emit(call.y, f"roi_align({operands}, {output}{more})", light=True)
+
+
+@TABLE.rule("AffineGrid")
+def affine_grid(call: Call, w: Builder) -> None:
+    more = ", align_corners=True" if call.attribute("align_corners", 0) else ""
+    w.emit(call.y, f"affine_grid({w.array(call.x)}, {numbers(call, w, 1)}{more})", light=True)

@@ -254,6 +254,7 @@ def filled(call: Call, w: Builder) -> None:
 
 @TABLE.rule("Range")
 def arange(call: Call, w: Builder) -> None:
+    call.attribute("stash_type")  # the type of sums on the way: nothing is summed here
     kind = type_of(call.y)
     limits = ", ".join(number(call, w, slot, 0) for slot in (0, 1, 2))
     w.emit(call.y, f'number_range({limits}, "{kind}")', light=True)

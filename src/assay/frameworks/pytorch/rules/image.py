@@ -112,7 +112,13 @@ def grid_sample(call: Call, w: Builder) -> None:
     w.emit(call.y, f"F.grid_sample({arguments_of(*operands, *options)})", light=True)
 
 
-@TABLE.rule("AffineGrid")
+def _has_two_ends(call: Call) -> bool:
+    """With aligned corners torch puts the only pixel of an axis in the middle, ONNX at the first end."""
+    size = call.constants.get(1)
+    return not call.attributes.get("align_corners", 0) or (size is not None and bool((size[2:] > 1).all()))
+
+
+@TABLE.rule("AffineGrid", when=_has_two_ends)
 def affine_grid(call: Call, w: Builder) -> None:
     aligned = bool(call.attribute("align_corners", 0))
     w.emit(call.y, f"F.affine_grid({w.array(call.x)}, {numbers(call, w, 1)}, align_corners={aligned})", light=True)

@@ -262,6 +262,7 @@ def constant_of_shape(call: Call, w: Builder) -> None:
 
 @TABLE.rule("Range")
 def range_rule(call: Call, w: Builder) -> None:
+    call.attribute("stash_type")  # the type of sums on the way: nothing is summed here
     start, limit, delta = (number(call, w, slot) for slot in range(3))
     w.emit(call.y, f"torch.arange({start}, {limit}, {delta}, dtype={type_of(call.y)})", light=True)
 

@@ -216,3 +216,21 @@ def region_taps(places: tf.Tensor, length: tf.Tensor) -> list[tuple[tf.Tensor, t
     high = tf.minimum(low + 1, length - 1)
     share = places - low
     return [(tf.cast(low, tf.int32), inside * (1 - share)), (tf.cast(high, tf.int32), inside * share)]
+
+
+def affine_grid(theta: tf.Tensor, size: tf.Tensor | list[int], align_corners: bool = False) -> tf.Tensor:
+    """Where an affine map finds every place of an image: theta (batch, axes, axes + 1) → (batch, …, axes).
+
+    Places lie in -1 … 1, the last axis of the image first; `size` is the image's (batch, channels, …).
+    """
+    lengths = tf.unstack(tf.convert_to_tensor(size)[2:], theta.shape[1])
+    axes = tf.meshgrid(*(pixels_along(length, align_corners, theta.dtype) for length in lengths), indexing="ij")
+    places = tf.stack([*reversed(axes), tf.ones_like(axes[0])], -1)
+    found = tf.matmul(tf.reshape(places, (1, -1, len(axes) + 1)), theta, transpose_b=True)  # (batch, places, axes)
+    return tf.reshape(found, (-1, *lengths, len(axes)))
+
+
+def pixels_along(length: tf.Tensor, align_corners: bool, dtype: tf.DType) -> tf.Tensor:
+    """The centres of an axis' pixels in -1 … 1; with `align_corners` those of the first and the last are the ends."""
+    index, length = tf.cast(tf.range(length), dtype), tf.cast(length, dtype)
+    return 2 * index / tf.maximum(length - 1, 1) - 1 if align_corners else (2 * index + 1) / length - 1

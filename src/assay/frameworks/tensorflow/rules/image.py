@@ -106,3 +106,9 @@ def roi_align(call: Call, w: Builder) -> None:
 @TABLE.rule("MaxRoiPool")
 def max_roi_pool(call: Call, w: Builder) -> None:
     raise refuse(call, "regions of interest: RoiAlign takes its place")
+
+
+@TABLE.rule("AffineGrid")
+def affine_grid(call: Call, w: Builder) -> None:
+    aligned = True if call.attribute("align_corners", 0) else None
+    w.emit(call.y, written("affine_grid", in_order(call.x, w), given(call, 1, w), align_corners=aligned))

@@ -356,6 +356,7 @@ def tile(call: Call, w: Builder) -> None:
 
 @TABLE.rule("Range")
 def range_rule(call: Call, w: Builder) -> None:
+    call.attribute("stash_type")  # the type of sums on the way: nothing is summed here
     kind = kind_of(call.y)
     parts = [given(call, slot, w) for slot in range(3)]
     dtype = carrier(kind)
