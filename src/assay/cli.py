@@ -77,6 +77,17 @@ _inputs = click.option(
     metavar="SHAPE[:DTYPE]",
     help="An input of a module that is brought, as 1x3x224x224 or 1x128:int64; once for each input.",
 )
+_loss = click.option(
+    "--loss",
+    metavar="LOSS",
+    help="What a brought model is trained on: cross-entropy, binary-cross-entropy, mean-squared-error, "
+    "mean-absolute-error or huber:delta=1.",
+)
+_optimizer = click.option(
+    "--optimizer",
+    metavar="OPTIMIZER",
+    help="What it is trained by, as adamw:learning_rate=1e-3,weight_decay=0.01: sgd (the default), adam, adamw, rmsprop.",
+)
 _threads = click.option(
     "--threads", type=click.IntRange(min=1), default=None, help="Threads of each worker; all processors by default."
 )
@@ -85,6 +96,8 @@ _threads = click.option(
 @main.command()
 @click.argument("model", default="digits-cnn")
 @_inputs
+@_loss
+@_optimizer
 @_frameworks
 @_modes
 @click.option(
@@ -129,7 +142,9 @@ def compare(model: str, json_file: Path | None, html_file: Path | None, keep: Pa
         keep=keep,
         command=shlex.join(["assay", *sys.argv[1:]]),
     )
-    found = _watched(lambda watch: run(_load(model, chosen["seed"], chosen["inputs"]), options, watch), model)
+    training = (chosen["loss"], chosen["optimizer"], chosen["batch_size"])
+    brought = _load(model, chosen["seed"], chosen["inputs"], *training)
+    found = _watched(lambda watch: run(brought, options, watch), model)
     show(found, json=json_file, html=html_file)
     if found.interrupted:
         raise SystemExit(_INTERRUPTED)
@@ -154,11 +169,18 @@ def _effort(name: str) -> Effort:
     return known[name]
 
 
-def _load(reference: str, seed: int = 0, inputs: tuple[str, ...] = ()) -> Model:
+def _load(
+    reference: str,
+    seed: int = 0,
+    inputs: tuple[str, ...] = (),
+    loss: str | None = None,
+    optimizer: str | None = None,
+    batch_size: int | None = None,
+) -> Model:
     """The model, with what is not as in its source said on standard error."""
     from assay.bring import load
 
-    model = load(reference, inputs=inputs, seed=seed)
+    model = load(reference, inputs=inputs, loss=loss, optimizer=optimizer, batch_size=batch_size, seed=seed)
     for note in model.notes:
         click.echo(f"note: {note}", err=True)
     return model
@@ -191,14 +213,15 @@ def _require_new(folder: Path) -> None:
     help="With the framework's own defaults (epsilons, momenta, slopes, the optimizer's constants) in place of MODEL's.",
 )
 @_inputs
+@_loss
+@_optimizer
 @_seed
-def write(
-    model: str, target: str, out: Path, proven: bool, own_defaults: bool, seed: int, inputs: tuple[str, ...]
-) -> None:
+def write(model: str, target: str, out: Path, proven: bool, own_defaults: bool, **chosen: Any) -> None:
     """Write MODEL as one framework's own code into a new folder: model.py, train.py, weights, a README with the proof."""
     from assay.verbs.write import write as run
 
-    result = run(_load(model, seed, inputs), target, out, proven, own_defaults)
+    brought = _load(model, chosen["seed"], chosen["inputs"], chosen["loss"], chosen["optimizer"])
+    result = run(brought, target, out, proven, own_defaults)
     click.echo(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     click.echo(result)
 
@@ -206,18 +229,13 @@ def write(
 @main.command()
 @click.argument("model")
 @_inputs
+@_loss
+@_optimizer
 @_frameworks
 @_modes
 @_seed
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the proofs to this file.")
-def prove(
-    model: str,
-    frameworks: tuple[str, ...] | None,
-    modes: tuple[str, ...] | None,
-    seed: int,
-    json_file: Path | None,
-    inputs: tuple[str, ...],
-) -> None:
+def prove(model: str, json_file: Path | None, **chosen: Any) -> None:
     """Prove that MODEL's code in every framework computes the same, in float64. Exit status: 0 equal, 1 different, 2 bad input."""
     from assay.show.files import check_writable
     from assay.show.proofs import print_proofs, save_proofs
@@ -225,7 +243,9 @@ def prove(
 
     if json_file is not None:
         check_writable(json_file)
-    found = _watched(lambda watch: run(_load(model, seed, inputs), frameworks, modes, seed, watch), model)
+    brought = _load(model, chosen["seed"], chosen["inputs"], chosen["loss"], chosen["optimizer"])
+    who = (chosen["frameworks"], chosen["modes"], chosen["seed"])
+    found = _watched(lambda watch: run(brought, *who, watch), model)
     if json_file is not None:
         save_proofs(found, json_file)
     print_proofs(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -104,6 +104,19 @@ class Model:
                 raise ModelError(f"{self.name}: {name} has shape {expected}, the array given has {array.shape}")
             value.const_value = onnx_ir.tensor(array.astype(value.const_value.numpy().dtype), name=name)
         return replace(self, ir=copy, _modules={})
+
+    def trained_by(self, training: Training, notes: Sequence[str] = ()) -> Model:
+        """A copy of the model that is trained like this; its loss reads the first output, which alone is kept."""
+        copy = self.ir.clone()
+        said = [*self.notes, *notes]
+        first, *others = copy.graph.outputs
+        if others:
+            del copy.graph.outputs[1:]
+            names = ", ".join(value.name or "" for value in others)
+            said.append(f"the loss reads {first.name}; {names} are left out")
+        if said:
+            copy.graph.metadata_props[NOTES] = json.dumps(said)
+        return replace(self, ir=copy, training=training, dataset=None, _modules={})
 
     def to_onnx(self, path: str | Path) -> None:
         """Saves the model as an ONNX file in evaluation form; hierarchy, names and workload are kept as metadata."""

@@ -14,17 +14,39 @@ if TYPE_CHECKING:
 __all__ = ["load"]
 
 
-def load(reference: Any, *, inputs: Any = None, seed: int = 0) -> Model:
-    """A model from whatever names it.
+def load(
+    reference: Any,
+    *,
+    inputs: Any = None,
+    loss: Any = None,
+    optimizer: Any = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+) -> Model:
+    """A model from whatever names it, with its training if a loss is given.
 
     `reference`: a built-in workload (`"digits-cnn"`); `"file.py:callable"` or `"package.module:callable"` that gives a
     `Model` (`nn.build` makes one) or a module of PyTorch, alone or with an example as `(module, inputs)`; an `.onnx` or
     `.pt2` file; such a module, or a `Model`, itself. `inputs`: an example for a module: an array or tensor, a tuple of
-    them, a dict by argument name, or `"1x3x224x224"`, `"1x128:int64"`. `seed` initialises a workload's weights.
+    them, a dict by argument name, or `"1x3x224x224"`, `"1x128:int64"`. `loss`: `"cross-entropy"`, `"huber:delta=0.5"`, an
+    object of `assay.nn` or of `torch.nn`; `optimizer`: `"adamw:learning_rate=1e-3"`, one of `assay.nn` or of `torch.optim`.
+    `seed` initialises a workload's weights.
 
     Raises `NotFoundError` if nothing of that name exists, `ModelError` if what is found is not a model. A reference to
     Python code runs that code; an ONNX file is only read.
     """
+    model = _load(reference, inputs, seed)
+    if loss is None:
+        if optimizer is not None:
+            raise ModelError("an optimizer without a loss has nothing to work on: give a loss too, as cross-entropy")
+        return model
+    from assay.bring.training import BATCH_SIZE, training_of
+
+    training, notes = training_of(loss, optimizer, batch_size or BATCH_SIZE, seed)
+    return model.trained_by(training, notes)
+
+
+def _load(reference: Any, inputs: Any, seed: int) -> Model:
     from assay.model import Model
 
     if isinstance(reference, Model):

@@ -92,6 +92,7 @@ class Framework:
     environment: Mapping[str, str] = field(default_factory=dict)  # set before it is imported, in every worker
     brings: tuple[str, ...] = ()  # classes of which an instance is a model that `bring.py` brings: "torch.nn.Module"
     files: tuple[str, ...] = ()  # endings of the files that `bring.py` reads
+    trains: tuple[str, ...] = ()  # packages whose losses and optimizers `bring_training.py` takes: "torch"
 
 
 @dataclass(frozen=True)

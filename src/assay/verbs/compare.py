@@ -21,7 +21,7 @@ from assay.verbs import convert
 from assay.verbs.contestants import Field, choose
 from assay.verbs.curves import CurvePlan, curves_of, plan_curves
 from assay.verbs.proving import Prover, Written, save_all, write_all
-from assay.workloads import WORKLOADS, Workload
+from assay.verbs.subject import Subject, subject_of
 
 if TYPE_CHECKING:
     from assay.workloads.data import Dataset
@@ -56,33 +56,31 @@ class Options:
 def compare(
     model: Model, options: Options | None = None, watch: Callable[[Field], Watcher] | None = None
 ) -> facts.Comparison:
-    """Compares a workload's model over the installed frameworks.
+    """Compares a model over the installed frameworks: a workload's on its real data, any other on random numbers.
 
     Ctrl-C ends it early: what is finished is in the facts, and `interrupted` says so. Raises `FrameworkMissing` if no
-    framework is installed and `DataError` if the batch size does not fit the data.
+    framework is installed and `DataError` if the batch size does not fit, or if training is to be timed of a model without
+    a loss.
     """
     options = options or Options()
     began = time.monotonic()
-    workload, dataset = _data_of(model)
-    batch = _batch_size(model, dataset, options)
+    subject = subject_of(model, options.batch_size, options.seed)
     field = choose(options.frameworks, options.modes)
     watcher = watch(field) if watch is not None else Watcher()
     with _run_folder(options.keep) as folder:
-        data = _save_data(dataset, folder)
+        data = _save_data(subject.dataset, folder)
         run = _Comparing(model, field, folder, options, watcher)
         written = write_all(model, field.targets)
-        record = run.measure(written, data, _tasks(options.task, batch), dataset, batch)
+        record = run.measure(written, data, _tasks(model, options.task, subject), subject)
         return convert.comparison(
             convert.Findings(
                 model=model,
-                workload=workload,
-                dataset=dataset,
-                batch_size=batch,
+                subject=subject,
                 field=field,
                 written=written,
                 proofs=run.prover.proofs,
                 record=record,
-                curves=curves_of(record, model, dataset) if record else None,
+                curves=curves_of(record, model, subject.dataset) if record else None,
                 options_seed=options.seed,
                 command=options.command,
                 elapsed_s=time.monotonic() - began,
@@ -98,9 +96,7 @@ class _Comparing:
         self.prover = Prover(model, field, folder / "proof", options.seed, self._tell_proof)
         self.curves: CurvePlan | None = None
 
-    def measure(
-        self, written: Written, data: Path, tasks: tuple[Task, ...], dataset: Dataset, batch: int
-    ) -> Record | None:
+    def measure(self, written: Written, data: Path, tasks: tuple[Task, ...], subject: Subject) -> Record | None:
         """Proves and times every contestant that could be written."""
         for target, reason in written.refused.items():
             for contestant in self.field.contestants:
@@ -111,8 +107,9 @@ class _Comparing:
         if not contestants:
             return None
         folders = save_all(written.packages, self.folder / "packages")
-        if self.options.curves:
-            self.curves = plan_curves(self.model, dataset, self.folder, batch, [item.name for item in contestants])
+        if self.options.curves and subject.is_real:
+            names = [item.name for item in contestants]
+            self.curves = plan_curves(self.model, subject.dataset, self.folder, subject.batch_size, names)
         plan = Plan(
             entries=tuple(Entry(item, folders[item.target], data) for item in contestants),
             folder=self.folder / "run",
@@ -147,31 +144,15 @@ class _Comparing:
                 pass
 
 
-def _data_of(model: Model) -> tuple[Workload, Dataset]:
-    if model.dataset not in WORKLOADS or model.training is None:
+def _tasks(model: Model, task: str, subject: Subject) -> tuple[Task, ...]:
+    """What is timed; of a model that brings no loss, inference only."""
+    if task == "train" and model.training is None:
         raise DataError(
-            f"{model.name} has no training data to compare on: give a built-in workload ({', '.join(WORKLOADS)}), "
-            "or set Model.dataset to the workload whose data it takes"
+            f"{model.name} has no loss, so no training of it can be timed: give one, as --loss cross-entropy"
         )
-    workload = WORKLOADS[model.dataset]
-    return workload, workload.data()
-
-
-def _batch_size(model: Model, dataset: Dataset, options: Options) -> int:
-    assert model.training is not None
-    batch = options.batch_size if options.batch_size is not None else model.training.batch_size
-    smallest = min(len(dataset.train), len(dataset.test))
-    if not 1 <= batch <= smallest:
-        raise DataError(
-            f"a batch size of {batch} does not fit {model.name}: expected 1 to {smallest}, the size of its smaller split"
-        )
-    return batch
-
-
-def _tasks(task: str, batch: int) -> tuple[Task, ...]:
-    train = (Task("train", batch),) if task in ("train", "both") else ()
-    sizes = dict.fromkeys((1, batch))
-    infer = tuple(Task("infer", size) for size in sizes) if task in ("infer", "both") else ()
+    trains = task in ("train", "both") and model.training is not None
+    train = (Task("train", subject.batch_size),) if trains else ()
+    infer = tuple(Task("infer", size) for size in subject.sizes) if task in ("infer", "both") else ()
     return (*train, *infer)
 
 

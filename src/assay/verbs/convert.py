@@ -7,7 +7,7 @@ import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -24,10 +24,7 @@ from assay.prove import Proof
 from assay.show import facts
 from assay.verbs.contestants import Field
 from assay.verbs.proving import Written
-from assay.workloads import Workload
-
-if TYPE_CHECKING:
-    from assay.workloads.data import Dataset
+from assay.verbs.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -35,9 +32,7 @@ class Findings:
     """Everything that a comparison found out, as the stages handed it over."""
 
     model: Model
-    workload: Workload
-    dataset: Dataset
-    batch_size: int
+    subject: Subject
     field: Field
     written: Written
     proofs: Mapping[str, Proof]
@@ -196,27 +191,26 @@ def device(record: Record | None) -> str:
 
 
 def _workload(found: Findings) -> facts.Workload:
-    model, training = found.model, found.model.training
-    assert training is not None
+    model, training, subject = found.model, found.model.training, found.subject
     parameters = sum(
         int(np.prod(value.const_value.shape.numpy())) for value in model.parameters() if value.const_value is not None
     )
-    targets = found.dataset.train.targets
+    targets, dataset = subject.dataset.train.targets, subject.dataset
     inputs = tuple(facts.TensorShape(v.name or "", shape_of(v), str(v.dtype).lower()) for v in model.graph.inputs)
     return facts.Workload(
         name=model.name,
-        title=found.workload.title,
-        description=found.workload.description,
+        title=subject.title,
+        description=subject.description,
         parameters=parameters,
         inputs=inputs,
-        target=facts.TensorShape(model.target, ("batch", *targets.shape[1:]), str(targets.dtype)),
-        loss=_words(type(training.loss).__name__).lower(),
-        optimizer=describe_optimizer(training.optimizer),
-        metric=training.metric,
-        batch_size=found.batch_size,
-        train_examples=len(found.dataset.train),
-        test_examples=len(found.dataset.test),
-        data_source=f"{found.dataset.source}; {found.dataset.licence}",
+        target=facts.TensorShape(model.target, ("batch", *targets.shape[1:]), str(targets.dtype)) if training else None,
+        loss=_words(type(training.loss).__name__).lower() if training else None,
+        optimizer=describe_optimizer(training.optimizer) if training else None,
+        metric=training.metric if training and subject.is_real else None,
+        batch_size=subject.batch_size,
+        train_examples=len(dataset.train) if subject.is_real else None,
+        test_examples=len(dataset.test) if subject.is_real else None,
+        data_source=f"{dataset.source}; {dataset.licence}" if subject.is_real else dataset.source,
         seed=found.options_seed,
     )
 

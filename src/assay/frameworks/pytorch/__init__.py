@@ -19,4 +19,5 @@ FRAMEWORK = Framework(
     channels_last=False,
     brings=("torch.nn.modules.module.Module", "torch.export.exported_program.ExportedProgram"),
     files=(".pt2",),
+    trains=("torch",),
 )
