@@ -71,6 +71,30 @@ def test_a_missing_gradient_is_a_difference(package: Package) -> None:
     assert judged(missing, package) == ("different", "gradients: hidden.bias is missing")
 
 
+def with_noise(size: float, update: float) -> Results:
+    """Results in which conv1.bias, as before batch normalisation, has no gradient but rounding."""
+    found = results()
+    noise = np.full_like(found.gradients["conv1.bias"], size)
+    moved = np.full_like(noise, update)
+    return replace(
+        found,
+        gradients={**found.gradients, "conv1.bias": noise},
+        updates={**found.updates, "conv1.bias": moved},
+    )
+
+
+@pytest.mark.parametrize(
+    ("second", "update", "expected"),
+    [(-3e-15, 2e-8, "equal"), (1e-10, 2e-8, "different"), (-3e-15, 1e-2, "different")],
+)
+def test_a_gradient_that_is_only_rounding(package: Package, second: float, update: float, expected: str) -> None:
+    judge = Judge(MODEL, TRUTH, trained=True)
+    assert judge.judge(ONE, package, with_noise(2e-17, 0.0), {}).status == "equal"
+    proof = judge.judge(OTHER, package, with_noise(second, update), {})
+    assert proof.status == expected, proof.reason
+    assert proof.reason is None or "conv1.bias" in proof.reason
+
+
 def test_wrong_outputs_are_different_and_no_reference(package: Package) -> None:
     judge = Judge(MODEL, TRUTH, trained=True)
     wrong = replace(results(), outputs=(TRUTH[0] * (1 + 1e-7),))

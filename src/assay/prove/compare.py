@@ -135,6 +135,7 @@ class Judge:
         gradients = tolerance.GRADIENTS + slack
         steps = tolerance.STEPS + 10 * slack
         loss, losses = {"loss": np.asarray(results.loss)}, {"loss": np.asarray(reference.loss)}
+        silent = silent_parameters(reference.gradients)
         return [
             _check("loss", loss, losses, tolerance.OUTPUTS + slack),
             _check(
@@ -142,6 +143,7 @@ class Judge:
                 results.gradients | results.input_gradients,
                 reference.gradients | reference.input_gradients,
                 gradients,
+                scales=dict.fromkeys(silent, tolerance.SILENT / gradients),
             ),
             _check(
                 "steps",
@@ -149,6 +151,7 @@ class Judge:
                 self._updates(reference, "parameter") | {"losses": reference.losses},
                 steps,
                 scaled_apart=("losses",),
+                scales=dict.fromkeys(silent, tolerance.SILENT_STEPS / steps),
             ),
             _check("statistics", self._updates(results, "statistic"), self._updates(reference, "statistic"), steps),
         ]
@@ -194,8 +197,24 @@ def _dropout_fault(rate: float, trained: np.ndarray, evaluated: np.ndarray) -> s
     return None
 
 
-def _check(name: str, actual: Arrays, expected: Arrays, limit: float, scaled_apart: tuple[str, ...] = ()) -> Check:
-    """Compares arrays by name. A tensor much smaller than its neighbours is judged by their size."""
+def silent_parameters(gradients: Arrays) -> list[str]:
+    """The parameters whose gradient is zero in exact arithmetic, and rounding in any other."""
+    sizes = {name: float(np.abs(array).max(initial=0.0)) for name, array in gradients.items()}
+    largest = max(sizes.values(), default=0.0)
+    return [name for name, size in sizes.items() if size <= tolerance.SILENT * largest]
+
+
+def _check(
+    name: str,
+    actual: Arrays,
+    expected: Arrays,
+    limit: float,
+    scaled_apart: tuple[str, ...] = (),
+    scales: Mapping[str, float] | None = None,
+) -> Check:
+    """Compares arrays by name. A tensor much smaller than its neighbours is judged by their size: by `scales` of the largest,
+    by name, or `SMALLEST_SCALE` of it."""
+    fractions = scales or {}
     if missing := sorted(set(expected) ^ set(actual)):
         side = "is missing" if missing[0] in expected else "was not expected"
         return Check(name, "different", len(actual), missing[0], reason=f"{missing[0]} {side}")
@@ -208,7 +227,11 @@ def _check(name: str, actual: Arrays, expected: Arrays, limit: float, scaled_apa
     if not math.isfinite(largest):
         largest = 0.0
     errors = {
-        key: deviation(actual[key], array, 0.0 if key in scaled_apart else largest * tolerance.SMALLEST_SCALE)
+        key: deviation(
+            actual[key],
+            array,
+            0.0 if key in scaled_apart else largest * fractions.get(key, tolerance.SMALLEST_SCALE),
+        )
         for key, array in expected.items()
     }
     worst = max(errors, key=lambda key: errors[key])

@@ -14,8 +14,15 @@ OUTPUTS = 1e-10
 GRADIENTS = 1e-9
 STEPS = 1e-8
 
-# A tensor that is zero in exact arithmetic is judged by the size of its neighbours: this fraction of the largest.
+# A tensor much smaller than its neighbours is judged by their size: this fraction of the largest.
 SMALLEST_SCALE = 1e-6
+
+# A gradient below this fraction of the largest is zero in exact arithmetic, and what is left of it rounding: that of a bias
+# before batch normalisation, or of the keys of attention. Every framework must find such noise there and no more.
+SILENT = 1e-12
+# Optimizers that divide by the size of the gradient (Adam, RMSprop) make steps of noise; so far from each other, as a fraction
+# of the largest step of all, two frameworks may take such a parameter.
+SILENT_STEPS = 1e-5
 
 
 @dataclass(frozen=True)
@@ -52,4 +59,14 @@ def applying(framework: str, backend: str | None, kinds: Iterable[str]) -> tuple
     return tuple(item for item in allowances(framework) if item.operator in present and item.backend in (None, backend))
 
 
-__all__ = ["GRADIENTS", "OUTPUTS", "SMALLEST_SCALE", "STEPS", "Allowance", "allowances", "applying"]
+__all__ = [
+    "GRADIENTS",
+    "OUTPUTS",
+    "SILENT",
+    "SILENT_STEPS",
+    "SMALLEST_SCALE",
+    "STEPS",
+    "Allowance",
+    "allowances",
+    "applying",
+]
