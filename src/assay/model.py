@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -229,6 +230,14 @@ def intended(number: float) -> float:
         return decimal
     fraction = Fraction(float(single)).limit_denominator(12)
     return float(fraction) if np.float32(float(fraction)) == single else decimal
+
+
+def meant(array: np.ndarray) -> Any:
+    """The numbers of an array as Python's own, nested as its axes are; those in float32 as they were meant (see `intended`)."""
+    if array.dtype != np.float32:
+        return array.tolist()
+    finite = np.vectorize(lambda item: intended(item) if math.isfinite(item) else float(item), otypes=[object])
+    return finite(array).tolist() if array.size else array.tolist()
 
 
 def _plain(name: str) -> str:

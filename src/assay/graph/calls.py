@@ -423,6 +423,29 @@ def _deferred_slope(model: Model, node: ir.Node) -> Call:
     return _single(model, node)
 
 
+_FILLED = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT32, ir.DataType.INT64, ir.DataType.BOOL)
+
+
+def _full_like(model: Model, node: ir.Node) -> Call:
+    """`Shape` of an array for `ConstantOfShape`: one number in the array's shape."""
+    x, uses = node.inputs[0], list(node.outputs[0].uses())
+    user = uses[0].node if len(uses) == 1 else None
+    if (
+        user is None
+        or user.op_type != "ConstantOfShape"
+        or user.graph is not node.graph
+        or scope_of(user) != scope_of(node)
+        or node.outputs[0].is_graph_output()
+        or node.attributes
+        or user.outputs[0].dtype not in _FILLED
+        or x is None
+        or x.shape is None
+        or order_of(x) != tuple(range(len(x.shape)))
+    ):
+        return _single(model, node)
+    return Call("FullLike", (node, user), (x,), (user.outputs[0],), scope_of(node), attributes_of(user))
+
+
 _GROUPS: dict[str, Callable[[Model, ir.Node], Call]] = {
     "MatMul": _linear,
     "Gemm": _gemm,
@@ -434,4 +457,5 @@ _GROUPS: dict[str, Callable[[Model, ir.Node], Call]] = {
     "PRelu": _prelu,
     "Reshape": _deferred_slope,
     "Transpose": _deferred_turn,
+    "Shape": _full_like,
 }

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from assay.errors import UnsupportedError
 from assay.graph.calls import Call
 from assay.graph.layout import order_of, stored_axis
-from assay.model import shape_of
+from assay.model import meant, shape_of
 from assay.ops import operator
 from assay.write.source import literal_text
 from assay.write.table import Argument, NativeWeight, Table
@@ -120,7 +120,7 @@ def given(call: Call, slot: int, w: Builder) -> str:
     """An input about the operator: its numbers where they are known, else the value; `None` where it is left out."""
     known = call.constant(slot)
     if known is not None:
-        return repr(known.tolist())
+        return repr(meant(known))
     computed = call.computed(slot)
     return "None" if computed is None else in_order(computed, w)
 

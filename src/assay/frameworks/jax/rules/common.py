@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from assay.graph.calls import Call
 from assay.graph.layout import order_of
-from assay.model import constant_of, shape_of
+from assay.model import constant_of, meant, shape_of
 from assay.write.body import Builder
 from assay.write.table import Argument, NativeWeight, Table
 
@@ -160,7 +160,7 @@ def number_of(call: Call, w: Builder, slot: int) -> str | None:
     """An input of one number as Python's, known now or when the code runs; None for one left out."""
     found = call.constant(slot)
     if found is not None:
-        return number_text(found.reshape(()).item())
+        return number_text(meant(found.reshape(())))
     value = call.computed(slot)
     return None if value is None else f"{w.array(value, 100)}.item()"
 

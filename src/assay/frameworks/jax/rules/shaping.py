@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from assay.frameworks.jax.rules.common import (
     TABLE,
     as_stored,
@@ -21,7 +23,7 @@ from assay.frameworks.jax.rules.common import (
 )
 from assay.graph.calls import Call
 from assay.graph.layout import FLATTENED, order_of
-from assay.model import shape_of
+from assay.model import meant, shape_of
 from assay.write.body import Builder
 
 
@@ -201,7 +203,7 @@ def pad(call: Call, w: Builder) -> None:
     mode, rank = call.attribute("mode", "constant"), rank_of(call.x)
     computed = any(call.computed(slot) is not None for slot in (1, 2, 3))
     if amounts is None or rank is None or computed or (amounts < 0).any():
-        value = number_text(fill.reshape(()).item()) if fill is not None else None
+        value = number_text(meant(fill.reshape(()))) if fill is not None else None
         if call.computed(2) is not None:
             value = w.array(call.computed(2))
         shown = None if mode == "constant" else f'"{mode}"'
@@ -213,7 +215,7 @@ def pad(call: Call, w: Builder) -> None:
     by_axis = {axis: (int(amounts[i]), int(amounts[i + len(places)])) for i, axis in enumerate(places)}
     pairs = tuple(by_axis.get(axis, (0, 0)) for axis in order_of(call.x))
     if mode == "constant":
-        number = fill.reshape(()).item() if fill is not None and fill.size else 0
+        number = meant(fill.reshape(())) if fill is not None and fill.size else 0
         more = f", constant_values={number_text(number)}" if number else ""
     else:
         more = f', mode="{mode}"'
@@ -233,12 +235,23 @@ def size(call: Call, w: Builder) -> None:
     w.emit(call.y, f"{module_for(call.y)}.array({w.array(call.x, 100)}.size, jnp.int64)", light=True)
 
 
+@TABLE.rule("FullLike")
+def full_like(call: Call, w: Builder) -> None:
+    value = call.attribute("value", None)
+    number: Any = 0.0 if value is None else meant(value.numpy().reshape(()))
+    kind = call.y.dtype
+    dtype = "" if kind is None or kind == call.x.dtype else f", dtype={dtype_text(kind)}"
+    x = w.array(call.x)
+    text = {0: f"jnp.zeros_like({x}{dtype})", 1: f"jnp.ones_like({x}{dtype})"}.get(number)
+    w.emit(call.y, text or f"jnp.full_like({x}, {number_text(number)}{dtype})", light=True)
+
+
 @TABLE.rule("ConstantOfShape")
 def constant_of_shape(call: Call, w: Builder) -> None:
     value = call.attribute("value", None)
     array = None if value is None else value.numpy()
     dtype = "jnp.float32" if value is None else dtype_text(value.dtype)
-    number = 0 if array is None else array.reshape(()).item()
+    number = 0 if array is None else meant(array.reshape(()))
     given = tuple_of(call, w, 0)
     text = f"jnp.zeros({given}, {dtype})" if not number else f"jnp.full({given}, {number_text(number)}, {dtype})"
     w.emit(call.y, text, light=True)

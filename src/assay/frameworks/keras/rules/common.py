@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from assay.graph.calls import Call
 from assay.graph.layout import order_of
+from assay.model import meant
 from assay.write.body import Builder, is_constant
 from assay.write.table import Argument, Table, keyword
 
@@ -104,7 +105,7 @@ def given(call: Call, w: Builder, slot: int, otherwise: str = "None") -> str:
     """An input as an array, known or computed; `otherwise` for one that is left out."""
     known = call.constant(slot)
     if known is not None:
-        return w.literal(known.tolist(), "value")
+        return w.literal(meant(known), "value")
     value = call.computed(slot)
     return otherwise if value is None else w.array(value)
 
@@ -113,7 +114,7 @@ def numbers(call: Call, w: Builder, slot: int) -> str:
     """The numbers of an input as a list: those known when writing, or read when the model runs."""
     known = call.constant(slot)
     if known is not None:
-        return str(known.reshape(-1).tolist())
+        return str(meant(known.reshape(-1)))
     value = call.computed(slot)
     return "None" if value is None else f"numbers_of({w.array(value)})"
 
@@ -122,7 +123,7 @@ def number(call: Call, w: Builder, slot: int, otherwise: object) -> str:
     """The one number of an input, known or read when the model runs."""
     known = call.constant(slot)
     if known is not None:
-        return repr(known.reshape(-1)[0].item())
+        return repr(meant(known.reshape(-1)[0:1])[0])
     value = call.computed(slot)
     return repr(otherwise) if value is None else f"numbers_of({w.array(value)})[0]"
 

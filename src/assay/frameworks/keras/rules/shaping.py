@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from assay.frameworks.keras.rules.common import (
@@ -17,7 +19,7 @@ from assay.frameworks.keras.rules.common import (
 )
 from assay.graph.calls import Call
 from assay.graph.layout import order_of
-from assay.model import shape_of
+from assay.model import meant, shape_of
 from assay.write.body import Builder
 
 
@@ -234,7 +236,7 @@ def pad(call: Call, w: Builder) -> None:
     pairs = [(0, 0)] * rank
     for place, axis in enumerate(touched):
         pairs[call.stored_axis(axis)] = (int(amounts[place]), int(amounts[place + len(touched)]))
-    value = 0.0 if fill is None or not fill.size else fill.reshape(()).item()
+    value = 0.0 if fill is None or not fill.size else meant(fill.reshape(()))
     if mode == "constant" and min(min(pair) for pair in pairs) >= 0 and is_float(call.x):
         more = f", constant_values={w.literal(float(value), 'fill')}" if value else ""
         w.emit(call.y, f"ops.pad({w.use(call.x)}, {tuple(pairs)}{more})", light=True)
@@ -244,10 +246,20 @@ def pad(call: Call, w: Builder) -> None:
         w.emit(call.y, f"pad_by({w.array(call.x)}, {listed}{more})", light=True)
 
 
+@TABLE.rule("FullLike")
+def full_like(call: Call, w: Builder) -> None:
+    tensor = call.attribute("value")
+    number: Any = 0.0 if tensor is None else meant(tensor.numpy().reshape(()))
+    dtype = "" if call.x.dtype == call.y.dtype else f', dtype="{type_of(call.y)}"'
+    x = w.array(call.x)
+    text = {0: f"ops.zeros_like({x}{dtype})", 1: f"ops.ones_like({x}{dtype})"}.get(number)
+    w.emit(call.y, text or f"ops.full_like({x}, {w.literal(number, 'value')}{dtype})", light=True)
+
+
 @TABLE.rule("ConstantOfShape")
 def filled(call: Call, w: Builder) -> None:
     tensor = call.attribute("value")
-    value = 0.0 if tensor is None else tensor.numpy().reshape(()).item()
+    value = 0.0 if tensor is None else meant(tensor.numpy().reshape(()))
     kind = type_of(call.y)
     w.emit(call.y, f'ops.full({numbers(call, w, 0)}, {w.literal(value, "value")}, dtype="{kind}")', light=True)
 

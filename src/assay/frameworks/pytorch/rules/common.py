@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from assay.graph.calls import Call
+from assay.model import meant
 from assay.write.body import Builder
 from assay.write.parts import Value
 from assay.write.table import Argument, NativeWeight, Table
@@ -80,7 +81,7 @@ def numbers(call: Call, w: Builder, slot: int) -> str | None:
     """A list of numbers: those that are known, or what gives them when the model runs; None for an input left out."""
     array = call.constant(slot)
     if array is not None:
-        return str([item.item() for item in array.reshape(-1)])
+        return str(meant(array.reshape(-1)))
     value = call.computed(slot)
     return None if value is None else f"{w.array(value)}.tolist()"
 
@@ -89,7 +90,7 @@ def number(call: Call, w: Builder, slot: int) -> str | None:
     """One number, known or computed; None for an input that is left out."""
     array = call.constant(slot)
     if array is not None:
-        return str(array.reshape(-1)[0].item())
+        return str(meant(array.reshape(-1)[:1])[0])
     value = call.computed(slot)
     return None if value is None else f"{w.array(value)}.item()"
 

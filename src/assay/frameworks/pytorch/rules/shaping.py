@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 
@@ -20,7 +22,7 @@ from assay.frameworks.pytorch.rules.common import (
 )
 from assay.graph.calls import Call
 from assay.graph.layout import FLATTENED
-from assay.model import intended
+from assay.model import intended, meant
 from assay.write.body import Builder
 from assay.write.source import literal_text
 
@@ -248,6 +250,16 @@ def shape(call: Call, w: Builder) -> None:
 def size(call: Call, w: Builder) -> None:
     x = w.array(call.x)
     w.emit(call.y, f"torch.tensor({f'{x}.size' if is_text(call.x) else f'{x}.numel()'})", light=True)
+
+
+@TABLE.rule("FullLike")
+def full_like(call: Call, w: Builder) -> None:
+    tensor = call.attribute("value")
+    number: Any = meant(tensor.numpy().reshape(())) if tensor is not None else 0.0
+    dtype = "" if call.x.dtype == call.y.dtype else f", dtype={type_of(call.y)}"
+    x = w.array(call.x)
+    text = {0: f"torch.zeros_like({x}{dtype})", 1: f"torch.ones_like({x}{dtype})"}.get(number)
+    w.emit(call.y, text or f"torch.full_like({x}, {literal_text(number)}{dtype})", light=True)
 
 
 @TABLE.rule("ConstantOfShape")

@@ -6,6 +6,7 @@ Data may be channels-last on one side of these calls and in ONNX's order on the 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -30,7 +31,7 @@ from assay.frameworks.tensorflow.common import (
 )
 from assay.graph.calls import Call
 from assay.graph.layout import order_of
-from assay.model import attributes_of, constant_of, scope_of, shape_of
+from assay.model import attributes_of, constant_of, meant, scope_of, shape_of
 from assay.write.body import Builder
 
 
@@ -312,12 +313,24 @@ def size_rule(call: Call, w: Builder) -> None:
     w.emit(call.y, f"tf.size({w.array(call.x)}, tf.int64)", light=True)
 
 
+@TABLE.rule("FullLike")
+def full_like(call: Call, w: Builder) -> None:
+    value = call.attribute("value")
+    number: Any = 0.0 if value is None else meant(value.numpy().reshape(()))
+    dtype = "" if call.x.dtype == call.y.dtype else f", {carrier(kind_of(call.y))}"
+    x = w.array(call.x, stored=False)
+    text = {0: f"tf.zeros_like({x}{dtype})", 1: f"tf.ones_like({x}{dtype})"}.get(number)
+    shown = f"math.{number}".replace("math.-", "-math.") if not math.isfinite(number) else repr(number)
+    filled = f"tf.fill(tf.shape({x}), tf.constant({shown}, {carrier(kind_of(call.y))}))"
+    w.emit(call.y, text or filled, light=True)
+
+
 @TABLE.rule("ConstantOfShape")
 def constant_of_shape(call: Call, w: Builder) -> None:
     value = call.attribute("value")
     array = np.zeros(1, np.float32) if value is None else np.asarray(value.numpy())
     kind = ir.DataType.FLOAT if value is None else value.dtype
-    number = np.reshape(array, ()).item()
+    number = meant(np.reshape(array, ()))
     text = f"math.{number}" if isinstance(number, float) and not math.isfinite(number) else repr(number)
     w.emit(
         call.y,
