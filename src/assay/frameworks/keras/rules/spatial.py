@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
+
 from assay.frameworks.keras.rules.common import (
     TABLE,
     is_float,
@@ -254,7 +256,8 @@ def pool(call: Call, w: Builder) -> None:
     kernel = tuple(call.attribute("kernel_shape"))
     average = call.kind == "AveragePool"
     count = bool(call.attribute("count_include_pad", 0))
-    if not _plain_pool(call, rank):
+    of_double = rank == 3 and call.x.dtype == ir.DataType.DOUBLE  # which TensorFlow's kernels do not know
+    if of_double or not _plain_pool(call, rank):
         _pool_by_windows(call, w, rank, kernel)
         return
     for name in ("dilations", "ceil_mode", "auto_pad", "storage_order"):
