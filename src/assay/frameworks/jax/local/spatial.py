@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import jax
@@ -181,7 +182,29 @@ def max_pool(
     """nnx.max_pool with dilation, sizes rounded up, whole numbers, or channels first."""
     least = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
     given = pool_arguments(x.shape, window, strides, padding, dilation, ceil_mode, channels_last)
+    if dilation is not None and max(dilation) > 1:
+        return largest_of_shifts(x, least, **given)
     return lax.reduce_window(x, jnp.array(least, x.dtype), lax.max, **given)
+
+
+def largest_of_shifts(
+    x: jax.Array,
+    least: float,
+    window_dimensions: tuple[int, ...],
+    window_strides: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    window_dilation: tuple[int, ...],
+) -> jax.Array:
+    """The largest of each window by comparing shifted data: lax.reduce_window with dilation has no gradient."""
+    x = jnp.pad(x, padding, constant_values=least)
+    reach = [(wide - 1) * step for wide, step in zip(window_dimensions, window_dilation, strict=True)]
+    found = None
+    for cell in product(*map(range, window_dimensions)):
+        start = [place * step for place, step in zip(cell, window_dilation, strict=True)]
+        stop = [size - whole + first for size, whole, first in zip(x.shape, reach, start, strict=True)]
+        shift = lax.slice(x, start, stop, window_strides)
+        found = shift if found is None else jnp.maximum(found, shift)
+    return found
 
 
 def pool_arguments(
