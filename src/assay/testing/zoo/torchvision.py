@@ -73,7 +73,7 @@ def _case(name: str, size: int, **options: Any) -> Case:
 def _classify(name: str, size: int, options: dict[str, Any]) -> Made:
     import torch
 
-    models = _models()
+    models = library()
     if name in ("googlenet", "inception_v3"):
         options = {"init_weights": False, **options}  # or scipy draws thousands of truncated normals
     module = models.get_model(name, weights=None, num_classes=CLASSES, **options)
@@ -83,14 +83,14 @@ def _classify(name: str, size: int, options: dict[str, Any]) -> Made:
 def _segment(name: str) -> Made:
     import torch
 
-    module = _models().get_model(name, weights=None, weights_backbone=None, num_classes=CLASSES)
+    module = library().get_model(name, weights=None, weights_backbone=None, num_classes=CLASSES)
     return Made(module, (torch.randn(1, 3, PLAIN_SIZE, PLAIN_SIZE),), MeanSquaredError())
 
 
 _KEPT: list[Any] = []  # a torch library lives as long as its object
 
 
-def _models() -> Any:
+def library() -> Any:
     """`torchvision.models`. Beside a CPU build of torch its compiled part does not load, and it imports only once two
     operators of that, which these models never call, are declared."""
     import importlib
