@@ -41,6 +41,13 @@ def identifier(name: str, fallback: str = "value") -> str:
     return f"{text}_" if text in _TAKEN else text
 
 
+def attribute(name: str, fallback: str = "value") -> str:
+    """Like `identifier`, for what stands after `self.`: there a builtin's name, or `self`, hides nothing."""
+    text = identifier(name, fallback)
+    plain = text.removesuffix("_")
+    return plain if text != name and plain == name and not keyword.iskeyword(plain) else text
+
+
 def class_name(name: str) -> str:
     """`mnist-cnn` → `MnistCNN`: words joined, well-known abbreviations in capitals."""
     words = re.split(r"[^0-9A-Za-z]+", name)

@@ -20,7 +20,7 @@ from assay.errors import UnsupportedError
 from assay.graph.calls import Call, calls_of, captured_by
 from assay.graph.layout import order_of
 from assay.graph.modules import Frame, correspondence
-from assay.graph.names import identifier, singular, unique
+from assay.graph.names import attribute, identifier, singular, unique
 from assay.model import MODULES, Model, ModuleInfo, exact_of, intended
 from assay.write.flow import nest
 from assay.write.loops import gather_loops
@@ -257,6 +257,7 @@ class Builder:
         if not self.frame.path:
             self.body.outputs = self.results(self.model.graph.outputs)
         self._hold_shared()
+        gather_loops(self.body, self.style, self._list_names, chains_only=True)
         nest(self.body)
         gather_loops(self.body, self.style, self._list_names)
         return self.body
@@ -427,13 +428,13 @@ class Builder:
     # Names and initializers -------------------------------------------------------------------------------------
 
     def _new_attribute(self, wanted: str) -> str:
-        name = identifier(wanted, "layer")
+        name = attribute(wanted, "layer")
         if name in self.style.reserved:
             name = f"{name}_layer"
         name = unique(name, [*self.body.attributes, *(item.name for item in self.methods)])
         stem, _, number = wanted.rpartition(".")
         if stem and number.isdigit():
-            self._list_names[name] = (identifier(stem), int(number))
+            self._list_names[name] = (stem, int(number))
         return name
 
     def _weight_stem(self, weights: Sequence[NativeWeight]) -> str | None:

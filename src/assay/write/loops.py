@@ -6,33 +6,59 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from assay.graph.names import singular, unique
+from assay.graph.names import attribute, singular, unique
 from assay.write.parts import TOKEN, Body, Construct, Index, SequenceConstruct, Statement, Value
 
 if TYPE_CHECKING:
     from assay.write.style import Style
 
 
-def gather_loops(body: Body, style: Style, list_names: Mapping[str, tuple[str, int]]) -> None:
-    """Attributes `blocks_0`, `blocks_1` … that come from a list of the source become one list.
+def gather_loops(body: Body, style: Style, list_names: dict[str, tuple[str, int]], chains_only: bool = False) -> None:
+    """Attributes `blocks_0`, `blocks_1` … that come from a list of the source become one list, and a list of lists where the
+    source's names speak of one (`blocks.0.1`).
 
-    `list_names`: attribute → the list that its name speaks of, and its place in it.
+    `list_names`: attribute → the list that its name speaks of, and its place in it; what is gathered is taken out.
+    `chains_only`: only lists whose elements are called one after another, which become a loop.
     """
-    lists: dict[str, list[str]] = {}
-    for name, source in list_names.items():
-        lists.setdefault(source[0], []).append(name)
-    for stem, names in lists.items():
-        ordered = sorted(names, key=lambda name: list_names[name][1])
-        if [list_names[name][1] for name in ordered] == list(range(len(ordered))):
-            _make_list(body, style, stem, ordered)
+    done: set[str] = set()
+    while True:
+        lists: dict[str, list[str]] = {}
+        for name, source in list_names.items():
+            lists.setdefault(source[0], []).append(name)
+        stems = [stem for stem, names in lists.items() if stem not in done and _is_whole(names, list_names)]
+        if not stems:
+            return
+        stem = max(stems, key=lambda item: item.count("."))
+        done.add(stem)
+        names = sorted(lists[stem], key=lambda name: list_names[name][1])
+        chain = _chained_calls(body, names)
+        if chain is None and chains_only:
+            continue
+        listed = _make_list(body, style, stem, names)
+        if chain is None:
+            _number(body, listed, names)
+        else:
+            _fold_chain(body, listed, names, *chain)
+        for name in names:
+            del list_names[name]
+        outer, _, number = stem.rpartition(".")
+        if outer and number.isdigit():
+            list_names[listed] = (outer, int(number))
 
 
-def _make_list(body: Body, style: Style, stem: str, names: list[str]) -> None:
+def _is_whole(names: list[str], list_names: Mapping[str, tuple[str, int]]) -> bool:
+    """Whether the places are 0, 1, 2 … without a gap."""
+    return sorted(list_names[name][1] for name in names) == list(range(len(names)))
+
+
+def _make_list(body: Body, style: Style, stem: str, names: list[str]) -> str:
+    """Puts attributes into one list, where the first of them stands; gives the list's name."""
     elements = [body.attributes[name] for name in names]
-    attributes: dict[str, Construct] = {}
-    wanted = f"{stem}_list" if stem in style.reserved else stem
+    plain = attribute(stem, "layers")
+    wanted = f"{plain}_list" if plain in style.reserved else plain
     listed = unique(wanted, [name for name in body.attributes if name not in names])
     first = next(name for name in body.attributes if name in names)
+    attributes: dict[str, Construct] = {}
     for name, construct in body.attributes.items():
         if name == first:
             attributes[listed] = SequenceConstruct(elements, False)
@@ -46,21 +72,33 @@ def _make_list(body: Body, style: Style, stem: str, names: list[str]) -> None:
         else (path, weight)
         for path, weight in body.weights
     ]
-    positions = [_calls_to(body, name) for name in names]
-    if len(names) > 1 and all(len(found) == 1 for found in positions):
-        chained = _chain(body, [found[0] for found in positions])
-        if chained is not None:
-            _fold_chain(body, listed, names, [found[0] for found in positions], chained)
-            return
-    for name, number in places.items():
+    return listed
+
+
+def _number(body: Body, listed: str, names: list[str]) -> None:
+    """Calls of `self.blocks_1` are calls of `self.blocks[1]` from now on."""
+    for number, name in enumerate(names):
         pattern = re.compile(rf"self\.{name}\b")
         for statement in body.statements:
             statement.text = pattern.sub(f"self.{listed}[{number}]", statement.text)
+            if statement.loop is not None:
+                statement.loop = pattern.sub(f"self.{listed}[{number}]", statement.loop)
+
+
+def _chained_calls(body: Body, names: list[str]) -> tuple[list[int], Value] | None:
+    """Where the elements of a list are called one after another, and what the first of them takes."""
+    positions = [_calls_to(body, name) for name in names]
+    if len(names) < 2 or any(len(found) != 1 for found in positions):
+        return None
+    places = [found[0] for found in positions]
+    chained = _chain(body, places)
+    return None if chained is None else (places, chained)
 
 
 def _calls_to(body: Body, name: str) -> list[int]:
     pattern = re.compile(rf"self\.{name}\b")
-    return [place for place, statement in enumerate(body.statements) if pattern.search(statement.text)]
+    whole = [f"{statement.loop or ''} {statement.text}" for statement in body.statements]
+    return [place for place, text in enumerate(whole) if pattern.search(text)]
 
 
 def _chain(body: Body, places: list[int]) -> Value | None:
@@ -69,11 +107,12 @@ def _chain(body: Body, places: list[int]) -> Value | None:
     if places != list(range(places[0], places[0] + len(places))):
         return None
     statements = [body.statements[place] for place in places]
-    operands = [
-        [body.values[int(found.group(2))] for found in TOKEN.finditer(item.text) if found.group(1) == "v"]
-        for item in statements
-    ]
-    if any(len(item.targets) != 1 or item.targets[0] is None for item in statements):
+    operands = [_operands(body, item) for item in statements]
+    if any(len(item.targets) != 1 or item.targets[0] is None or item.loop is not None for item in statements):
+        return None
+    between = {id(item.targets[0]) for item in statements[:-1]}
+    others = [item for place, item in enumerate(body.statements) if place not in places]
+    if any(id(value) in between for value in [*body.outputs, *(v for item in others for v in _operands(body, item))]):
         return None
     if len({len(listed) for listed in operands}) != 1 or not operands[0]:
         return None
@@ -89,6 +128,10 @@ def _chain(body: Body, places: list[int]) -> Value | None:
     started = {id(operands[0][place]): operands[0][place] for place in moving}
     later = {id(value) for place in range(len(operands[0])) if place not in moving for value in [operands[0][place]]}
     return next(iter(started.values())) if len(started) == 1 and not later & started.keys() else None
+
+
+def _operands(body: Body, statement: Statement) -> list[Value]:
+    return [body.values[int(found.group(2))] for found in TOKEN.finditer(statement.text) if found.group(1) == "v"]
 
 
 def _fold_chain(body: Body, listed: str, names: list[str], places: list[int], chained: Value) -> None:

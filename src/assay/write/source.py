@@ -171,10 +171,13 @@ class _Renderer:
 
 
 def _numbered(tree: Tree, number: int) -> Tree:
-    """`{}` in the name of a container's element is its place."""
+    """`{}` in the name of a container's element is its place: the last one, of those of containers around it."""
     if isinstance(tree, str):
-        return tree.replace("{}", str(number))
+        return _PLACE.sub(str(number), tree)
     return Nested(tree.opening, tuple(_numbered(element, number) for element in tree.elements), tree.closing)
+
+
+_PLACE = re.compile(r"\{\}(?=(?:_\d+|_\{i\})*\")")
 
 
 def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool) -> list[tuple[str, tuple[str, ...]]]:

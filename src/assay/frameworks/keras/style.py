@@ -173,7 +173,8 @@ class KerasStyle(Style):
             if isinstance(part, Index):
                 if not part.sequential:
                     parts.pop()  # a list has no name of its own; a Sequential has
-                parts.append(f"{stem}_{part.number}")
+                stem = f"{stem}_{part.number}"
+                parts.append(stem)
             else:
                 stem = part
                 parts.append(part)

@@ -151,6 +151,7 @@ class PyTorchStyle(Style):
 
     def footer(self, model: Model, class_name: str, argument_names: Sequence[str], tied: bool = False) -> str:
         images = any(node.op_type in _CONVOLUTIONS and _rank(node.outputs[0]) == 4 for node in model.graph)
+        images &= all(_rank(value) != 5 for value in model.graph.initializers.values())  # torch refuses those the order
         kinds = {value.dtype for value in model.graph.initializers.values() if model.role(value) != "constant"}
         # Layers are made in float32; weights of another type take their place.
         assign = ", assign=True" if any(kind in _OTHER_FLOATS for kind in kinds) else ""

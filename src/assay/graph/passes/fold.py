@@ -14,7 +14,7 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-from assay.model import ROLE, SCOPE, Model, constant_of
+from assay.model import EXACT, ROLE, SCOPE, Model, constant_of, exact_of
 
 _LARGEST = 1 << 16  # elements of a folded result: nobody wants to read (or store) more
 _RANDOM = {
@@ -54,6 +54,12 @@ def fold(model: Model, exact: bool = False) -> None:
     _remove_unused(model.graph)
     for constant in unrounded:
         _round(model, constant)
+
+
+def _is_rounding(node: ir.Node) -> bool:
+    """Whether a node casts a float64 constant to float32."""
+    given = node.inputs[0] if node.op_type == "Cast" else None
+    return given is not None and given.dtype == ir.DataType.DOUBLE and node.outputs[0].dtype == ir.DataType.FLOAT
 
 
 def _round(model: Model, constant: ir.Value) -> None:
@@ -107,7 +113,7 @@ def _known_result(model: Model, node: ir.Node, exact: bool = False) -> np.ndarra
         return None
     if exact and node.op_type == "Cast" and node.outputs[0].dtype == ir.DataType.FLOAT:
         array = constant_of(given[0])
-        return None if array is None else array.astype(np.float64)
+        return None if array is None else _unrounded(given[0], array).astype(np.float64)
     return _evaluate(model, node, given, exact)
 
 
@@ -175,8 +181,19 @@ def _replace(model: Model, node: ir.Node, array: np.ndarray) -> None:
         output.replace_all_uses_with(kept, replace_graph_outputs=True)
         kept.name, output.name = output.name, f"{output.name}_folded"
     else:
-        output.replace_all_uses_with(constant_value(model, output.name or "constant", array))
+        constant = constant_value(model, output.name or "constant", array)
+        if array.size == 1 and _is_rounding(node):
+            constant.metadata_props[EXACT] = repr(float(node.inputs[0].const_value.numpy().reshape(())))  # type: ignore[union-attr]
+        output.replace_all_uses_with(constant)
     graph.remove(node, safe=True)
+
+
+def _unrounded(value: ir.Value, array: np.ndarray) -> np.ndarray:
+    """A float32 constant in float64, with the digits of the number meant where they are known."""
+    if array.dtype != np.float32:
+        return array
+    meant = exact_of(value)
+    return array.astype(np.float64) if meant is None else np.full(array.shape, meant)
 
 
 def _put(node: ir.Node, constant: ir.Value) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from assay.frameworks.pytorch.bring_ops.common import Call, Result, Untranslatable, aten, known
+from assay.model import intended
 from assay.nn.tensor import Tensor, broadcast
 
 
@@ -16,13 +18,24 @@ def attention(c: Call) -> Result:
     mask, causal = c.optional("attn_mask"), bool(c["is_causal"])
     if c["dropout_p"]:
         raise Untranslatable("dropout that is active in evaluation")
-    if c.get("enable_gqa", False):
-        raise Untranslatable("groups of queries that share keys")
     size = known(query.shape[-1], "attention")
     scale = c.get("scale", 1 / math.sqrt(size))
+    usual = math.isclose(scale, 1 / math.sqrt(size), rel_tol=1e-12)
     heads = [_packed(item) for item in (query, key, value)]
-    if mask is None and all(heads) and scale == 1 / math.sqrt(size) and query.rank == 4:
+    if mask is None and all(heads) and usual and query.rank == 4:
         return _packed_attention(c, [item for item in heads if item is not None], causal)
+    if query.rank != 4 or not (usual or intended(scale) == scale):  # ONNX keeps a scale in float32
+        return _opened(c, (query, key, value), mask, causal, scale)
+    given = [query, key, value, *([] if mask is None else [mask])]
+    options: dict[str, Any] = {} if usual else {"scale": float(scale)}
+    return c.result("Attention", given, is_causal=int(causal), **options)
+
+
+def _opened(
+    c: Call, operands: tuple[Tensor, Tensor, Tensor], mask: Tensor | None, causal: bool, scale: float
+) -> Tensor:
+    """Attention without an axis of heads, or with more than one before the steps, by its parts."""
+    query, key, value = operands
     scores = _scores(c, query, key, scale)
     if causal:
         steps = [known(item, "a causal mask") for item in scores.shape[-2:]]

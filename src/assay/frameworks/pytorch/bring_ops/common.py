@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from assay.model import KEPT, ORIGIN
+from assay.model import EXACT, KEPT, ORIGIN
 from assay.nn.tensor import OPSET, Dim, Shape, Tensor, Tracer
 from assay.write.weights import Step, WeightMap, transpose
 
@@ -109,6 +109,8 @@ class Weight:
             made = tracer.initializer(self.name, np.ascontiguousarray(array), self.role)
             if steps:
                 record_origin(made, [WeightMap(self.name, self.name, self.role, (), steps)])
+            if self.role == "constant" and array.size == 1 and array.dtype == np.float32:
+                made.value.metadata_props[EXACT] = repr(float(array.reshape(())))  # not the decimal it may be short for
             if self.kept:
                 made.value.metadata_props[KEPT] = "1"
             self.forms[form] = made
