@@ -392,6 +392,76 @@ def _deferred_bias(model: Model, node: ir.Node) -> Call:
     return _single(model, node)
 
 
+def _expand(model: Model, node: ir.Node) -> Call:
+    """Expand to sizes of which some are those of its own axes or of one other value's.
+
+    `sizes` has a number, or (place, axis) for the size of an axis of the call's first or second input.
+    """
+    x, wanted = node.inputs[0], node.inputs[1]
+    parts = _parts_of_shape(wanted)
+    if x is None or wanted is None or not parts or x.shape is None or len(x.shape) > len(parts):
+        return _single(model, node)
+    sources = {id(part): part for part, _ in parts if part is not None and part is not x}
+    present: list[Any] = [1] * (len(parts) - len(x.shape)) + list(x.shape)
+    if len(sources) > 1 or (not sources and all(isinstance(size, int) for size in present)):
+        return _single(model, node)
+    sizes: list[int | tuple[int, int]] = []
+    for axis, ((part, size), have) in enumerate(zip(parts, present, strict=True)):
+        if part is not None:
+            sizes.append((0 if part is x else 1, -1 - size))
+        elif size == 1:  # which keeps what is there
+            sizes.append(have if isinstance(have, int) else (0, axis - len(parts) + len(x.shape)))
+        else:
+            sizes.append(size)
+    nodes = [made for made in _shape_nodes(wanted) if all(user is node for user, _ in made.outputs[0].uses())]
+    inputs = (x, *sources.values())
+    return Call("ExpandTo", (*nodes, node), inputs, tuple(node.outputs), scope_of(node), {"sizes": sizes})
+
+
+def _parts_of_shape(shape: ir.Value | None) -> list[tuple[ir.Value | None, int]] | None:
+    """The sizes that a vector is joined from: (None, number), or (value, -1 - axis) for the size of a value's axis."""
+    numbers = constant_of(shape)
+    if numbers is not None:
+        return [(None, int(size)) for size in numbers.reshape(-1)]
+    node = None if shape is None else shape.producer()
+    if node is None or node.op_type not in ("Concat", "Shape"):
+        return None
+    if node.op_type == "Concat":
+        found = [_parts_of_shape(part) for part in node.inputs]
+        return None if None in found else [item for part in found if part is not None for item in part]
+    source, attributes = node.inputs[0], attributes_of(node)
+    if source is None or source.shape is None:
+        return None
+    rank = len(source.shape)
+    start, end = attributes.get("start", 0), attributes.get("end", rank)
+    axes = range(rank)[slice(start, end)]
+    return [(None, size) if isinstance(size := source.shape[axis], int) else (source, -1 - axis) for axis in axes]
+
+
+def _shape_nodes(shape: ir.Value) -> list[ir.Node]:
+    node = shape.producer()
+    if node is None:
+        return []
+    return (
+        [*(inner for value in node.inputs if value is not None for inner in _shape_nodes(value)), node]
+        if (node.op_type == "Concat")
+        else [node]
+    )
+
+
+def _deferred_shape(model: Model, node: ir.Node) -> Call:
+    """A size, or sizes joined, that only such an Expand wants."""
+    pending = [node]
+    users: list[ir.Node] = []
+    while pending:
+        for user, _ in pending.pop().outputs[0].uses():
+            (pending if user.op_type == "Concat" else users).append(user)
+    plain = users and all(user.op_type == "Expand" and _expand(model, user).kind == "ExpandTo" for user in users)
+    if plain and not node.outputs[0].is_graph_output():
+        return Call("", (), (), (), ())
+    return _deferred_bias(model, node) if node.op_type == "Concat" else _single(model, node)
+
+
 def _prelu(model: Model, node: ir.Node) -> Call:
     """PRelu by a parameter that is only reshaped to stand at the channel axis."""
     slope = node.inputs[1]
@@ -453,7 +523,9 @@ _GROUPS: dict[str, Callable[[Model, ir.Node], Call]] = {
     "LSTM": _recurrent,
     "GRU": _recurrent,
     "RNN": _functional,
-    "Concat": _deferred_bias,
+    "Concat": _deferred_shape,
+    "Shape": _deferred_shape,
+    "Expand": _expand,
     "PRelu": _prelu,
     "Reshape": _deferred_slope,
     "Transpose": _deferred_turn,

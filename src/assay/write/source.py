@@ -195,13 +195,20 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
         lines.extend((f"        {text}", ()) for text in style.init_start())
         stored = list(dict.fromkeys([*renderer.stored_arguments(), *style_kept(style, parameters)]))
         lines.extend((f"        self.{name} = {name}", ()) for name in stored)
+        later: list[str] = []
         for name, construct in body.attributes.items():
             tree = renderer.construct(construct, name)
             tree = _call_tree(tree) if isinstance(tree, str) else tree
-            lines.extend((text, ()) for text in broken(f"self.{name} = ", tree, "", 8, style.line_length))
+            written_as = broken(f"self.{name} = ", tree, "", 8, style.line_length)
+            if style.build_line and not is_root and isinstance(construct, TextConstruct):
+                later.extend(written_as)
+            else:
+                lines.extend((text, ()) for text in written_as)
         lines.extend((f"        {text}", ()) for text in body.ties)
         if len(lines) == start:  # called like every other module, though it holds nothing
             lines.append(("        pass", ()))
+        if later:
+            lines.extend((text, ()) for text in ["", f"    {style.build_line}", *later])
         for text in style.after_init(parameters):
             lines.append((f"    {text}" if text else "", ()))
         lines.append(("", ()))

@@ -36,6 +36,9 @@ class Style:
     reserved: frozenset[str] = frozenset()  # attribute names that the framework's base classes use
     forward: str = "forward"
     line_length: int = 120
+    build_line: str = (
+        ""  # the method that makes the parameters of a class inside the model, if the constructor does not
+    )
     ties: bool = False  # whether layers of two modules can hold one parameter
     elements: str = ""  # the attribute of a callable container that holds its elements; "" for the container itself
     names_elements: bool = False  # whether the elements of a container can have names (`named_sequential`)

@@ -80,6 +80,7 @@ class KerasStyle(Style):
     framework: str = "Keras 3"
     has_sequential: bool = True
     elements: str = ".layers"
+    build_line: str = "def build(self, input_shape):"  # where a variable's path has the names of the layers around it
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
     reserved: frozenset[str] = frozenset(_RESERVED)
     forward: str = "call"
@@ -146,6 +147,7 @@ class KerasStyle(Style):
         shape = f"({', '.join(str(size) for size in array.shape)}{',' if array.ndim == 1 else ''})"
         dtype = "" if str(array.dtype) == "float32" else f', dtype="{array.dtype}"'
         fixed = "" if role == "parameter" else ", trainable=False"
+        self.builds |= bool(builder.frame.path)
         return f'self.add_weight(shape={shape}{dtype}{fixed}, name="{name}")', NativeWeight(name, value, steps)
 
     def constant(self, value: ir.Value) -> str | None:

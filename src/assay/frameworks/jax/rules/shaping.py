@@ -128,6 +128,21 @@ def expand(call: Call, w: Builder) -> None:
         w.emit(call.y, f"jnp.broadcast_to({x}, jnp.broadcast_shapes({x}.shape, {shape}))")
 
 
+@TABLE.rule("ExpandTo")
+def expand_to(call: Call, w: Builder) -> None:
+    """A value repeated along axes of one, to sizes some of which are another value's."""
+
+    def size_of(size: int | tuple[int, int]) -> str:
+        if isinstance(size, int):
+            return str(size)
+        place, axis = size
+        return f"{w.array(call.inputs[place])}.shape[{call.stored_axis(axis, call.inputs[place])}]"
+
+    sizes = [size_of(size) for size in call.attribute("sizes")]
+    listed = ", ".join(sizes[axis] for axis in order_of(call.y)) + ("," if len(sizes) == 1 else "")
+    w.emit(call.y, f"jnp.broadcast_to({w.array(call.x)}, ({listed}))", light=True)
+
+
 @TABLE.rule("Tile")
 def tile(call: Call, w: Builder) -> None:
     w.emit(call.y, f"jnp.tile({w.array(call.x)}, {tuple_of(call, w, 1)})", light=True)

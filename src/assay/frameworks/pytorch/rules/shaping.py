@@ -232,6 +232,21 @@ def expand(call: Call, w: Builder) -> None:
         w.emit(call.y, f"{x}.expand(torch.broadcast_shapes({x}.shape, {numbers(call, w, 1)}))", light=True)
 
 
+@TABLE.rule("ExpandTo")
+def expand_to(call: Call, w: Builder) -> None:
+    """A value repeated along axes of one, to sizes some of which are another value's."""
+    wanted = call.attribute("sizes")
+    rank = len(call.shape())
+    present: list[int | str | None] = [None] * (len(wanted) - rank) + list(call.shape())
+    sizes = []
+    for axis, (size, have) in enumerate(zip(wanted, present, strict=True)):
+        if size == have or size == (0, axis - len(wanted) + rank):
+            sizes.append("-1")
+        else:
+            sizes.append(str(size) if isinstance(size, int) else f"{w.use(call.inputs[size[0]], 100)}.shape[{size[1]}]")
+    w.emit(call.y, f"{w.array(call.x, 100)}.expand({', '.join(sizes)})", light=True)
+
+
 @TABLE.rule("Tile")
 def tile(call: Call, w: Builder) -> None:
     counts = call.constant(1)

@@ -75,7 +75,9 @@ class Original:
         leaves = [item.detach().requires_grad_(item.is_floating_point()) for item in inputs]
         loss = self._loss_of(leaves, targets)
         parameters = {
-            name: _gradient(parameter) for name, parameter in self._module.named_parameters() if parameter.requires_grad
+            name: _gradient(parameter)
+            for name, parameter in self._module.named_parameters(remove_duplicate=False)
+            if parameter.requires_grad
         }
         self._module.zero_grad()
         return Gradients(
