@@ -11,7 +11,7 @@ import numpy as np
 
 from assay.frameworks.base import Contestant
 from assay.graph.calls import calls_of
-from assay.model import Model, constant_of, intended
+from assay.model import Model, constant_of, intended, scope_of
 from assay.prove import tolerance
 from assay.prove.result import Check, Proof
 from assay.write.package import Package
@@ -175,12 +175,16 @@ class Judge:
 
 
 def _dropout_rates(model: Model) -> list[float]:
-    rates = []
+    """The rate of every dropout layer; one that is called again, with the module around it, counts once."""
+    calls: dict[tuple[str, ...], dict[tuple[int, ...], list[float]]] = {}
     for node in model.graph:
         if node.op_type == "Dropout":
             ratio = constant_of(node.inputs[1]) if len(node.inputs) > 1 else None
+            scope = scope_of(node)
+            once = calls.setdefault(tuple(path for path, _ in scope), {})
+            rates = once.setdefault(tuple(number for _, number in scope), [])
             rates.append(0.5 if ratio is None else intended(float(ratio.reshape(()))))
-    return rates
+    return [rate for once in calls.values() for rate in max(once.values(), key=len)]
 
 
 def _dropout_fault(rate: float, trained: np.ndarray, evaluated: np.ndarray) -> str | None:

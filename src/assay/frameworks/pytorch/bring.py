@@ -286,6 +286,11 @@ def _model(program: ExportedProgram, module: torch.nn.Module | None, name: str, 
         [item for item in program.graph_signature.user_inputs if isinstance(item, str)],
         _outputs(program),
         _classes(program, module),
+        {
+            name: program.constants[path]
+            for name, path in program.graph_signature.inputs_to_lifted_tensor_constants.items()
+            if not program.constants[path].is_floating_point()
+        },
         _symbols(program),
         {
             path: (part.num_heads, part.batch_first)

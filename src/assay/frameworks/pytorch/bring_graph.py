@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from assay.errors import ModelError, UnsupportedError
+from assay.frameworks.pytorch.bring_known import Known
 from assay.frameworks.pytorch.bring_layers import SelfAttention, self_attentions
 from assay.frameworks.pytorch.bring_ops import (  # noqa: F401  they register themselves
     activations,
@@ -41,6 +42,7 @@ class Source:
     inputs: list[str]  # the placeholders that the user gives, in order
     outputs: list[tuple[str, Any]]  # name (or "") and node of every tensor that the model gives
     classes: dict[str, tuple[str, tuple[str, ...]]]  # module path → class name, names of forward's arguments
+    numbers: dict[str, Any] = field(default_factory=dict)  # placeholder → a tensor of whole numbers in the code itself
     symbols: dict[str, str] = field(default_factory=dict)  # torch's symbol → the size's name here
     attentions: dict[str, tuple[int, bool]] = field(
         default_factory=dict
@@ -57,11 +59,13 @@ class Translation:
     missing: dict[str, list[str]] = field(default_factory=dict)  # what cannot be translated → where it is used
     sizes: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
     open_paths: set[str] = field(default_factory=set)
+    known: Known = field(default_factory=lambda: Known({}))
 
     def run(self) -> Graph:
         """Translates every call; raises one error that names all that cannot be."""
         self.open_paths = self._written_modules()
         self.values.update(self.source.weights)
+        self.known = Known(self.source.numbers)
         found = self_attentions(self.source.nodes, self.source.weights, self.source.attentions, target_name)
         inside = {name for _, names in found.values() for name in names}
         for node in self.source.nodes:
@@ -131,6 +135,8 @@ class Translation:
 
     def _call(self, node: Any) -> None:
         name = target_name(node.target)
+        if self.known.work_out(node):
+            return
         if name == "getitem":
             values = self.values[node.args[0].name]
             self.values[node.name] = values[node.args[1]]
@@ -185,7 +191,11 @@ class Translation:
     def _resolve(self, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
             return [self._resolve(item) for item in value]
-        return self.values[value.name] if hasattr(value, "meta") else value
+        return self._value(value.name) if hasattr(value, "meta") else value
+
+    def _value(self, name: str) -> Any:
+        """The value of a node; one that is known becomes a constant as it is now."""
+        return self.graph.constant(self.known.array(name)) if name in self.known else self.values[name]
 
     def _mutate(self, node: Any, name: str, result: Result) -> None:
         """After an operation in place, its operand is the result for whatever comes later."""
@@ -193,6 +203,10 @@ class Translation:
         if not base.endswith("_") or base.startswith("_") or base.endswith("__") or not node.args:
             return
         operand = node.args[0]
+        for written in [operand, *self._aliases(operand)]:
+            if written.name in self.known:
+                self.values[written.name] = self._value(written.name)
+                self.known.forget(written.name)
         for other in self._aliases(operand):
             if other is not operand and other < node and any(_is_later(user, node) for user in other.users):
                 self.missing.setdefault(f"{name} on part of a tensor that is used again", []).append(user_line(node))
@@ -224,7 +238,7 @@ class Translation:
         graph = self.graph.graph
         taken = {value.name for value in [*graph.inputs, *graph.initializers.values()]}
         for name, node in self.source.outputs:
-            found = self.values[node.name]
+            found = self._value(node.name)
             tensor = found.plain(self.graph) if isinstance(found, Weight) else found
             if not isinstance(tensor, Tensor):
                 raise ModelError(f"the model gives {tensor!r}: expected tensors, alone or in tuples, lists and dicts")

@@ -178,7 +178,10 @@ def cases() -> tuple[Case, ...]:
                 _made,
                 "WhisperForConditionalGeneration",
                 whisper,
-                {"input_features": _floats(16, 40), "decoder_input_ids": _words(LATER_STEPS)},
+                {
+                    **{"input_features": _floats(16, 40), "decoder_input_ids": _words(LATER_STEPS)},
+                    "decoder_attention_mask": _lengths(LATER_STEPS),
+                },
             ),
         ),
         Case("clip-text", partial(_made, "CLIPTextModelWithProjection", _CLIP_TEXT, words)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.frameworks.pytorch.bring_ops.common import Call, Result, Translate, Untranslatable, aten
+from assay.frameworks.pytorch.bring_ops.common import Call, Result, Translate, Untranslatable, aten, axis_of
 from assay.nn.tensor import Tensor, broadcast
 
 _ONE = {
@@ -158,6 +158,23 @@ def remainder(c: Call) -> Result:
 @aten("fmod")
 def fmod(c: Call) -> Result:
     return c.result("Mod", [c.operand("self"), c.operand("other")], fmod=1)
+
+
+@aten("diff")
+def difference(c: Call) -> Result:
+    x = c.tensor("self")
+    axis = axis_of(c["dim"], x.rank)
+    for _ in range(c["n"]):
+        parts = [part for part in (c.optional("prepend"), x, c.optional("append")) if part is not None]
+        sizes = [part.shape[axis] for part in parts]
+        if any(isinstance(size, str) for size in sizes):
+            raise Untranslatable("an axis of unknown size")
+        size = sum(int(size) for size in sizes)
+        joined = (*x.shape[:axis], size, *x.shape[axis + 1 :])
+        whole = x if len(parts) == 1 else c.node("Concat", [c.cast(part, x.dtype) for part in parts], joined, axis=axis)
+        later, earlier = c.slice(whole, axis, 1, size, size - 1), c.slice(whole, axis, 0, size - 1, size - 1)
+        x = c.node("Xor" if x.dtype == "bool" else "Sub", [later, earlier], later.shape)
+    return x
 
 
 @aten("pow")
