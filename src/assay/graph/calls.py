@@ -459,7 +459,7 @@ def _deferred_shape(model: Model, node: ir.Node) -> Call:
     plain = users and all(user.op_type == "Expand" and _expand(model, user).kind == "ExpandTo" for user in users)
     if plain and not node.outputs[0].is_graph_output():
         return Call("", (), (), (), ())
-    return _deferred_bias(model, node) if node.op_type == "Concat" else _single(model, node)
+    return _deferred_bias(model, node) if node.op_type == "Concat" else _full_like(model, node)
 
 
 def _prelu(model: Model, node: ir.Node) -> Call:
@@ -529,5 +529,4 @@ _GROUPS: dict[str, Callable[[Model, ir.Node], Call]] = {
     "PRelu": _prelu,
     "Reshape": _deferred_slope,
     "Transpose": _deferred_turn,
-    "Shape": _full_like,
 }
