@@ -230,6 +230,26 @@ def weights() -> tuple[nn.Module, tuple[Tensor, ...]]:
     return Weights(), (ids(7, 2, 3),)
 
 
+class Masked(nn.Module):
+    """A mask from positions and lengths, read by index, and a table that is filled in place, as language models make them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(9, 1))
+
+    def forward(self, x: Tensor, kept: Tensor) -> Tensor:
+        steps = torch.arange(4)
+        batch = torch.arange(x.shape[0])
+        mask = kept.bool()[batch[:, None, None, None], steps[None, None, None, :]]
+        mask = mask & (steps[:, None] >= steps)
+        places = torch.zeros(4, 4, dtype=torch.int64)
+        places[1:, 1:] = steps[:3, None] + steps[:3]
+        places[0] = 8
+        bias = self.table[places].squeeze(-1)
+        y = F.scaled_dot_product_attention(x, x, x, attn_mask=mask)
+        return y + bias @ x
+
+
 class DataDependent(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.sum() > 0:  # the line that the message names
@@ -292,5 +312,6 @@ MODULES: dict[str, Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]] = {
     "resampling": lambda: (Resampling(), (torch.randn(2, 3, 8, 8),)),
     "tied": lambda: (Tied(), (ids(7, 2, 3),)),
     "weights": weights,
+    "masked": lambda: (Masked(), (torch.randn(2, 2, 4, 4), ids(2, 2, 4))),
 }
 RENAMED = {"stack of gru"}

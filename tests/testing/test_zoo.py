@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -93,3 +94,20 @@ def test_cases_are_chosen() -> None:
         choose(cases, ["lenet*"])
     with pytest.raises(NotFoundError, match="torchvision"):
         find_source("torchvison")
+
+
+def test_an_architecture_of_transformers() -> None:
+    pytest.importorskip("transformers")
+    case = next(item for item in find_source("transformers").cases() if item.name == "gpt2")
+    made = case.make()
+    model = assay.load(made.model, inputs=made.example)
+    written = model.write("pytorch")
+    assert "self.lm_head.weight = self.transformer.wte.weight" in written.files["model.py"]
+    assert "F.scaled_dot_product_attention(query, key, value, attn_mask=" in written.files["model.py"]
+    assert made.batch is not None
+    inputs = made.batch(np.random.default_rng(0), 3)
+    torch = pytest.importorskip("torch")
+    with torch.no_grad():
+        expected = made.model.eval()(*map(torch.from_numpy, inputs[:1]), attention_mask=torch.from_numpy(inputs[1]))
+        found = written.load()(*map(torch.from_numpy, inputs))
+    np.testing.assert_allclose(found.numpy(), expected.logits.numpy(), rtol=1e-4, atol=1e-5)
