@@ -331,7 +331,9 @@ def _recurrent(model: Model, node: ir.Node) -> Call:
     weights, nodes = _own_weights(node), [node]
     bias_value = node.inputs[3] if len(node.inputs) > 3 else None
     concat = bias_value.producer() if bias_value is not None else None
-    single_bias = concat is not None and concat.op_type == "Concat" and _is_zero_extension(concat)
+    single_bias = concat is not None and _is_zero_extension(concat)
+    if single_bias and not _has_single_bias(node):
+        return call
     if single_bias and concat is not None:
         # One trained bias, extended by constant zeros: the layer has the bias of its input side only.
         roles = ("input_weight", "hidden_weight", "bias", "second_bias")
@@ -368,8 +370,18 @@ def _functional(model: Model, node: ir.Node) -> Call:
     return call
 
 
+def _has_single_bias(node: ir.Node) -> bool:
+    """Whether a recurrent layer with one bias for both sides says all of a node: an LSTM that begins at zero."""
+    return node.op_type == "LSTM" and all(value is None for value in node.inputs[4:])
+
+
 def _is_zero_extension(concat: ir.Node) -> bool:
-    if len(concat.inputs) != 2 or concat.inputs[0] is None or not concat.inputs[0].is_initializer():
+    if (
+        concat.op_type != "Concat"
+        or len(concat.inputs) != 2
+        or concat.inputs[0] is None
+        or not concat.inputs[0].is_initializer()
+    ):
         return False
     second = constant_of(concat.inputs[1])
     return second is not None and not second.any()
@@ -387,7 +399,7 @@ def _joining_reshape(value: ir.Value | None, rank: int) -> ir.Node | None:
 def _deferred_bias(model: Model, node: ir.Node) -> Call:
     """The zero extension of a recurrent bias is taken along by the recurrent call that uses it."""
     users = [user for user, _ in node.outputs[0].uses()]
-    if len(users) == 1 and users[0].op_type in ("LSTM", "GRU") and _is_zero_extension(node):
+    if len(users) == 1 and users[0].op_type in ("LSTM", "GRU") and node in _recurrent(model, users[0]).nodes:
         return Call("", (), (), (), ())
     return _single(model, node)
 

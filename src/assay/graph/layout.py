@@ -172,19 +172,50 @@ def _tie(network: nx.DiGraph, number: int, node: ir.Node) -> None:
         network.add_edge(_LAST, _port(number, node, "in"), capacity=math.inf)
     elif kind is Layout.FIXED:
         network.add_edge(_port(number, node, "in"), _FIRST, capacity=math.inf)
+    elif node.op_type == "Transpose" and node.inputs[0] is not None and _rank(node.outputs[0]) >= 3:
+        _tie_transpose(network, number, node, node.inputs[0])
+
+
+def _tie_transpose(network: nx.DiGraph, number: int, node: ir.Node, given: ir.Value) -> None:
+    """A transpose between the two orders moves nothing if its input is stored in the one and its output in the other."""
+    rank = _rank(given)
+    last = channels_last_order(rank)
+    first = tuple(last.index(axis) for axis in range(rank))
+    order = tuple(node.attributes["perm"].as_ints()) if "perm" in node.attributes else tuple(reversed(range(rank)))
+    inside, outside = _port(number, node, "in"), _port(number, node, "out")
+    # With three axes both directions are the same transpose: what made the data tells which is meant.
+    if order == last and (order != first or _is_spatial(given)):
+        _charge(network, _LAST, inside, given)
+        _charge(network, outside, _FIRST, given)
+    elif order == first:
+        _charge(network, inside, _FIRST, given)
+        _charge(network, _LAST, outside, given)
+
+
+def _is_spatial(value: ir.Value) -> bool:
+    """Whether a value comes from an operator with channels and places, through operators that work in any order."""
+    node = value.producer()
+    while node is not None and _layout(node) is Layout.FREE:
+        data = _data_inputs(node)
+        node = data[0].producer() if data else None
+    return node is not None and _layout(node) is Layout.SPATIAL
 
 
 def _add_cost(network: nx.DiGraph, source: object, sink: object, value: ir.Value) -> None:
     if _rank(value) < 3 or source == sink:
         return
-    shape = shape_of(value)
-    # One more than the size: of two ways that move the same amount of data, the one with fewer transposes.
-    cost = math.prod(size if isinstance(size, int) else 1 for size in shape) + 1
     for first, second in ((source, sink), (sink, source)):
-        if network.has_edge(first, second):
-            network[first][second]["capacity"] += cost
-        else:
-            network.add_edge(first, second, capacity=cost)
+        _charge(network, first, second, value)
+
+
+def _charge(network: nx.DiGraph, first: object, second: object, value: ir.Value) -> None:
+    """Moving a value costs its size, if the first port is labelled channels-last and the second is not."""
+    # One more than the size: of two ways that move the same amount of data, the one with fewer transposes.
+    cost = math.prod(size if isinstance(size, int) else 1 for size in shape_of(value)) + 1
+    if network.has_edge(first, second):
+        network[first][second]["capacity"] += cost
+    else:
+        network.add_edge(first, second, capacity=cost)
 
 
 def _apply(graph: ir.Graph, node: ir.Node, last_in: bool, last_out: bool) -> None:

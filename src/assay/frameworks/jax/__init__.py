@@ -21,4 +21,5 @@ FRAMEWORK = Framework(
         ),
     ),
     channels_last=True,
+    brings=("flax.nnx.module.Module",),
 )

@@ -14,7 +14,7 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-from assay.model import EXACT, ROLE, SCOPE, Model, constant_of, exact_of
+from assay.model import EXACT, KEPT, ROLE, SCOPE, Model, constant_of, exact_of
 
 _LARGEST = 1 << 16  # elements of a folded result: nobody wants to read (or store) more
 _RANDOM = {
@@ -131,7 +131,9 @@ def _known_shape(node: ir.Node) -> np.ndarray | None:
 
 
 def _is_constant(model: Model, value: ir.Value) -> bool:
-    return value.is_initializer() and model.role(value) == "constant" and value.dtype in _PLAIN
+    """Whether a value is known beforehand: not the numbers that the source keeps beside its parameters."""
+    kept = KEPT in value.metadata_props and value.dtype is not None and value.dtype.is_floating_point()
+    return value.is_initializer() and model.role(value) == "constant" and value.dtype in _PLAIN and not kept
 
 
 def _is_small(node: ir.Node) -> bool:

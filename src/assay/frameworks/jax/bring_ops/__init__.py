@@ -1,0 +1,1 @@
+"""Operations of jax and layers of Flax as ONNX operators, by family."""
