@@ -30,6 +30,7 @@ ORIGIN = (
 )
 KEPT = "assay.kept"  # on a constant that is part of the source's state, such as a buffer that is saved
 VARIANCE = "assay.running_variance"  # on a batch normalisation: "unbiased" where the source averages that one
+DROPS = "assay.drops"  # on a dropout: "examples" where whole ones are dropped (stochastic depth), not elements
 NOTES = "assay.notes"  # on the graph: JSON list of what is not as in the source
 
 

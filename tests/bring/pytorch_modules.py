@@ -166,6 +166,63 @@ class Resampling(nn.Module):
         return F.avg_pool2d(F.pad(x, (1, 1, 0, 2)), 3, 2, 1).clamp(-0.1, 0.9).std((2, 3))
 
 
+class DropPath(nn.Module):
+    """Stochastic depth, as several libraries write it."""
+
+    def __init__(self, drop_prob: float) -> None:
+        super().__init__()
+        self.drop_prob = drop_prob
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        kept = torch.rand(x.shape[0], *[1] * (x.ndim - 1)) >= self.drop_prob
+        return x * kept / (1 - self.drop_prob)
+
+
+class Deep(nn.Module):
+    """A residual branch that is dropped for some examples, behind a chain with a strided convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 1))
+        self.branch = nn.Conv2d(4, 4, 3, padding=1)
+        self.drop_path = DropPath(0.25)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return x + self.drop_path(self.branch(x))
+
+
+class Assigned(nn.Module):
+    """Parts of new tensors are written to, through slices of slices; a copied parameter too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.randn(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        regions = x.new_zeros((4, 6))
+        for number, rows in enumerate((slice(0, -2), slice(-2, None))):
+            regions[rows, 1:-1] = number + 1
+        bias = self.bias.clone()
+        bias[2:4].zero_()
+        y = x * 1
+        y[:, 3] = x[:, 0] + 1
+        y[:, 1:2].view(-1).fill_(0.5)
+        return (y + bias) @ regions.T
+
+
+class SeenTwice(nn.Module):
+    """A view taken before its tensor is written to, and used after that."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * 1
+        first = y[:, :2]
+        y[:, 1:3] = 0.0
+        return y[:, :2] + first
+
+
 class Tied(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -309,9 +366,11 @@ MODULES: dict[str, Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]] = {
     "attention": lambda: (Attention(), (torch.randn(2, 5, 8), torch.randn(2, 4, 8))),
     "causal block": lambda: (CausalBlock(), (ids(13, 2, 6),)),
     "several inputs": lambda: (SeveralInputs(), (torch.randn(2, 2, 9), ids(7, 2, 5), torch.randn(2, 3))),
+    "assigned": lambda: (Assigned(), (torch.randn(2, 6),)),
+    "deep": lambda: (Deep(), (torch.randn(2, 3, 8, 8),)),
     "resampling": lambda: (Resampling(), (torch.randn(2, 3, 8, 8),)),
     "tied": lambda: (Tied(), (ids(7, 2, 3),)),
     "weights": weights,
     "masked": lambda: (Masked(), (torch.randn(2, 2, 4, 4), ids(2, 2, 4))),
 }
-RENAMED = {"stack of gru"}
+RENAMED = {"stack of gru", "assigned"}  # the second has constants that the original makes when it runs

@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree  # noqa: E402
 
 import assay  # noqa: E402
 from assay.errors import ModelError, UnsupportedError  # noqa: E402
-from assay.model import VARIANCE  # noqa: E402
+from assay.model import DROPS, VARIANCE  # noqa: E402
 from assay.prove.oracle import evaluate  # noqa: E402
 
 FILE = Path(modules.__file__)
@@ -120,6 +120,64 @@ def test_a_module_stays_as_it_was() -> None:
     before = {part: part.training for part in module.modules()}
     assay.load(module, inputs="2x6")
     assert {part: part.training for part in module.modules()} == before
+
+
+def test_a_head_for_training_only_is_said_to_be_absent() -> None:
+    class Auxiliary(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Linear(4, 4)
+            self.auxiliary = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+            self.head = nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+            x = self.body(x)
+            return (self.head(x), self.auxiliary(x)) if self.training else self.head(x)
+
+    model = assay.load(Auxiliary(), inputs="2x4")
+    assert model.notes == ("auxiliary: Sequential takes no part in evaluation; neither it nor its weights are brought",)
+
+
+def test_stochastic_depth_is_kept() -> None:
+    """It leaves no trace in evaluation; the module itself is as it was afterwards."""
+    module, example = _made("deep")
+    model = assay.load(module, inputs=example)
+    (node,) = [node for node in model.graph if node.op_type == "Dropout"]
+    assert node.metadata_props[DROPS] == "examples"
+    assert model.notes == ()
+    assert "forward" not in vars(module.drop_path)
+    words = {
+        "pytorch": "self.drop_path = StochasticDepth(0.25)",
+        "tensorflow": "self.drop_path = StochasticDepth(0.25)",
+        "keras": 'layers.Dropout(0.25, noise_shape=(None, 1, 1, 1), name="drop_path")',
+        "jax": "self.drop_path = nnx.Dropout(0.25, broadcast_dims=(1, 2, 3), rngs=rngs)",
+    }
+    for framework, expected in words.items():
+        assert expected in model.write(framework).files["model.py"]
+
+
+def test_dropped_examples_are_told_from_dropped_elements() -> None:
+    module, example = _made("deep")
+    written = assay.load(module, inputs=example).write("pytorch").load()
+    trained = written.drop_path.train()(torch.ones(400, 3, 2, 2))
+    assert trained.unique().tolist() == pytest.approx([0, 1 / 0.75])
+    assert bool((trained == trained[:, :1, :1, :1]).all())
+    assert 0.15 < float((trained == 0).float().mean()) < 0.35
+
+
+def test_a_padding_stands_before_its_convolution() -> None:
+    """Keras has no convolution with a stride and such a padding: it is two elements of the container."""
+    module, example = _made("deep")
+    package = assay.load(module, inputs=example).write("keras")
+    text = package.files["model.py"]
+    assert 'layers.ZeroPadding2D(1, name="stem_0_before"),' in text
+    assert 'layers.Conv2D(4, 3, strides=2, name="stem_0"),' in text
+    assert "deep/stem/stem_0/kernel" in {item.native for item in package.weights}
+
+
+def test_a_view_that_is_written_to_behind_its_back_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="part of a tensor that is used again"):
+        assay.load(modules.SeenTwice(), inputs="2x4")
 
 
 def test_exported_program_and_file(tmp_path: Path) -> None:

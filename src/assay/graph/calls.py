@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from assay.errors import UnsupportedError
 from assay.graph.layout import order_of, stored_axis, stored_shape
-from assay.model import VARIANCE, Model, attributes_of, constant_of, scope_of, shape_of, subgraphs_of
+from assay.model import DROPS, VARIANCE, Model, attributes_of, constant_of, scope_of, shape_of, subgraphs_of
 from assay.ops import operator, parametric_slots
 
 Scope = tuple[tuple[str, int], ...]
@@ -111,6 +111,11 @@ class Call:
 
 # What a person would call the inputs of some operators.
 _HINTS = {"Attention": ("query", "key", "value")}
+
+
+def drops_examples(call: Call) -> bool:
+    """Whether a dropout drops whole examples instead of elements."""
+    return call.nodes[0].metadata_props.get(DROPS) == "examples"
 
 
 def has_unbiased_variance(call: Call) -> bool:

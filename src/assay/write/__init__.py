@@ -14,6 +14,7 @@ from assay.graph.calls import calls_of
 from assay.graph.layout import decide
 from assay.graph.modules import tree_of
 from assay.graph.passes import simplify
+from assay.graph.passes.ceilings import spell_out_ceilings
 from assay.graph.passes.widen import widen
 from assay.model import Model, shape_of
 from assay.verb import make_callable
@@ -45,7 +46,10 @@ def write(model: Model, target: str, *, wide: bool = False) -> Package:
     simple = simplify(model, table.takes, wide)
     if wide:
         widen(simple.graph)
-    laid_out = decide(simple) if find(chosen.framework).channels_last else simple
+    laid_out = simple
+    if find(chosen.framework).channels_last:
+        spell_out_ceilings(simple.graph)
+        laid_out = decide(simple)
     calls = calls_of(laid_out, ties=style.ties)
     table.check(calls)
     body = Builder(laid_out, tree_of(laid_out, calls), table, style).build()

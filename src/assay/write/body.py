@@ -8,6 +8,7 @@ variables and the arguments of classes are known.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -26,6 +27,7 @@ from assay.write.flow import nest
 from assay.write.loops import gather_loops
 from assay.write.parts import (
     HEAVY,
+    TOKEN,
     Body,
     Construct,
     Index,
@@ -339,7 +341,14 @@ class Builder:
             return False
         if any(first.outputs()[0] is not second.inputs()[0] for first, second in pairwise(modules)):
             return False
-        return self.style.can_hold([self._kind_of(item) for item in modules])
+        return self.style.can_hold(["module" if self._is_wrapped(item) else self._kind_of(item) for item in modules])
+
+    def _is_wrapped(self, frame: Frame) -> bool:
+        """Whether a module that would be a mere expression gets a class of its own, so that a container can hold it."""
+        call = _single_call(frame)
+        return (
+            call is not None and not call.weights and self.style.has_sequential and self._kind_of(frame) == "function"
+        )
 
     def _kind_of(self, frame: Frame) -> str:
         """`function` for a call without an object form, `object` for one with, `layer` for a layer, `module` for a class."""
@@ -352,13 +361,15 @@ class Builder:
             )
         if call.kind in self.table.rows:
             return "object" if self.table.rows[call.kind].module else "function"
-        if self.style.is_layer(call):
-            return "layer+training" if self.style.differs_in_training(call.kind) else "layer"
-        return "object" if self._has_object(call, frame) else "function"
+        is_layer = self.style.is_layer(call)
+        if not (is_layer or not call.weights) or not self._has_object(call, frame):
+            return "function"
+        return ("layer+training" if self.style.differs_in_training(call.kind) else "layer") if is_layer else "object"
 
     def _has_object(self, call: Call, frame: Frame) -> bool:
-        """Whether the rule of a call without weights gives it as an object too: found by writing it where nothing is kept."""
-        if call.weights or call.kind not in self.table.rules:
+        """Whether the rule of a call gives nothing but objects that are called one after another, one alone unless the style
+        can hold several in the place of one: found by writing it where nothing is kept."""
+        if call.kind not in self.table.rules:
             return False
         trial = Builder(self.model, frame, self.table, self.style)
         trial._call, trial._element = call, []
@@ -366,7 +377,23 @@ class Builder:
             self.table.write(call, trial)
         except UnsupportedError:  # said when it is written in earnest
             return False
-        return len(trial._element) == len(trial.body.statements) == 1 and isinstance(trial._element[0], TextConstruct)
+        statements = trial.body.statements
+        if len(trial._element) != len(statements) or not 1 <= len(statements) <= self.style.elements_of_one:
+            return False
+        followed = all(
+            operands == [id(before.targets[0])]
+            for before, operands in zip(statements, map(trial._operands, statements[1:]), strict=False)
+        )
+        plain = all(
+            isinstance(element, TextConstruct) or _PLAIN_CALL.fullmatch(statement.text)
+            for element, statement in zip(trial._element, statements, strict=True)
+        )
+        return followed and plain and all(len(statement.targets) == 1 for statement in statements)
+
+    def _operands(self, statement: Statement) -> list[int]:
+        """The values that the text of a statement uses."""
+        tokens = TOKEN.finditer(statement.text)
+        return [id(self.body.values[int(found.group(2))]) for found in tokens if found.group(1) == "v"]
 
     def _write_sequence(self, frame: Frame) -> str:
         """A container, and its call; gives the attribute."""
@@ -395,6 +422,7 @@ class Builder:
     def _sequence_of(self, frame: Frame) -> tuple[SequenceConstruct, list[tuple[Path, NativeWeight]], bool]:
         """A chain of modules as one container, with the weights of its elements, and whether any is different in training."""
         elements: list[Construct] = []
+        labels: list[str] = []
         weights: list[tuple[Path, NativeWeight]] = []
         trained = False
         names = [item.path[len(frame.path) :].removeprefix(".") for item in frame.items if isinstance(item, Frame)]
@@ -402,25 +430,30 @@ class Builder:
         for number, item in enumerate(frame.items):
             assert isinstance(item, Frame)
             place: str | Index = names[number] if named else Index(number, self.style.has_sequential)
-            element, own, needs_training = self._element_of(item)
-            elements.append(element)
+            found, own, needs_training = self._elements_of(item)
+            elements.extend(found)
+            labels.extend([f"{number}_before"] * (len(found) - 1) + [str(number)])
             trained |= needs_training
             weights.extend(((place, *rest), weight) for rest, weight in own)
-        return SequenceConstruct(elements, self.style.has_sequential, names if named else None), weights, trained
+        construct = SequenceConstruct(elements, self.style.has_sequential, names if named else None, labels)
+        return construct, weights, trained
 
-    def _element_of(self, frame: Frame) -> tuple[Construct, list[tuple[Path, NativeWeight]], bool]:
+    def _elements_of(self, frame: Frame) -> tuple[list[Construct], list[tuple[Path, NativeWeight]], bool]:
+        """A module as elements of a container. Several are one layer with what has to come before it, such as its padding;
+        weights are the last one's."""
         call = _single_call(frame)
-        if call is None and self.style.names_elements and self._is_sequence(frame):
-            return self._sequence_of(frame)
-        if call is None:
+        if call is None and self.style.nests and self._is_sequence(frame):
+            construct, weights, trained = self._sequence_of(frame)
+            return [construct], weights, trained
+        if call is None or self._is_wrapped(frame):
             child = Builder(self.model, frame, self.table, self.style).build()
-            return InstanceConstruct(child), child.weights, child.needs_training
+            return [InstanceConstruct(child)], child.weights, child.needs_training
         statements, weights, trained = self.body.statements, self.body.weights, self.body.needs_training
         self.body.statements, self.body.weights, self.body.needs_training = [], [], False
         self._element = []
         try:
             self.table.write(call, self)
-            return self._element[0], self.body.weights, self.body.needs_training
+            return self._element, self.body.weights, self.body.needs_training
         finally:
             self.body.statements, self.body.weights, self.body.needs_training = statements, weights, trained
             self._element = None
@@ -490,6 +523,9 @@ def _likeness(template: Frame, frame: Frame) -> Mapping[int, ir.Value]:
             "give each call a module of its own"
         )
     return found
+
+
+_PLAIN_CALL = re.compile(rf"element\({TOKEN.pattern}(, training=training)?\)")
 
 
 def is_constant(value: ir.Value) -> bool:

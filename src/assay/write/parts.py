@@ -87,6 +87,7 @@ class SequenceConstruct(Construct):
     elements: list[Construct]
     sequential: bool
     names: list[str] | None = None  # the source's names of its elements, where they are not 0, 1, 2 …
+    labels: list[str] | None = None  # what tells the elements apart where each has a name; None: 0, 1, 2 …
 
 
 @dataclass(eq=False)

@@ -100,10 +100,10 @@ class _Renderer:
     def place_of(self, literal: Any) -> int:
         return next(index for index, item in enumerate(self.written.template.literals) if item is literal)
 
-    def construct(self, construct: Construct, name: str | None) -> Tree:
+    def construct(self, construct: Construct, name: str | None, late: bool = False) -> Tree:
         match construct:
             case TextConstruct():
-                return TOKEN.sub(lambda found: self.slot(int(found.group(2)), False), construct.text)
+                return TOKEN.sub(lambda found: self.slot(int(found.group(2)), late), construct.text)
             case LayerConstruct():
                 return Nested(f"{construct.callee}(", tuple(self._arguments(construct, name)), ")")
             case InstanceConstruct():
@@ -133,7 +133,8 @@ class _Renderer:
             return Nested(opening, tuple(listed), closing)
         if len(set(texts)) == 1 and len(texts) > 1:
             return self.style.repeated(texts[0], len(texts), construct.sequential)
-        numbered = [_numbered(element, number) for number, element in enumerate(elements)]
+        labels = construct.labels or [str(number) for number in range(len(elements))]
+        numbered = [_numbered(element, label) for element, label in zip(elements, labels, strict=True)]
         container = self.style.sequential if construct.sequential else lambda items, _: self.style.module_list(items)
         opening, _, closing = container([flat(element) for element in numbered], name or "")
         if not opening.endswith("(["):
@@ -170,14 +171,14 @@ class _Renderer:
         return list(dict.fromkeys(names))
 
 
-def _numbered(tree: Tree, number: int) -> Tree:
+def _numbered(tree: Tree, label: str) -> Tree:
     """`{}` in the name of a container's element is its place: the last one, of those of containers around it."""
     if isinstance(tree, str):
-        return _PLACE.sub(str(number), tree)
-    return Nested(tree.opening, tuple(_numbered(element, number) for element in tree.elements), tree.closing)
+        return _PLACE.sub(label, tree)
+    return Nested(tree.opening, tuple(_numbered(element, label) for element in tree.elements), tree.closing)
 
 
-_PLACE = re.compile(r"\{\}(?=(?:_\d+|_\{i\})*\")")
+_PLACE = re.compile(r"\{\}(?=(?:_\d+|_before|_\{i\})*\")")
 
 
 def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool) -> list[tuple[str, tuple[str, ...]]]:
@@ -197,10 +198,11 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
         lines.extend((f"        self.{name} = {name}", ()) for name in stored)
         later: list[str] = []
         for name, construct in body.attributes.items():
-            tree = renderer.construct(construct, name)
+            late = bool(style.build_line) and not is_root and isinstance(construct, TextConstruct)
+            tree = renderer.construct(construct, name, late)
             tree = _call_tree(tree) if isinstance(tree, str) else tree
             written_as = broken(f"self.{name} = ", tree, "", 8, style.line_length)
-            if style.build_line and not is_root and isinstance(construct, TextConstruct):
+            if late:
                 later.extend(written_as)
             else:
                 lines.extend((text, ()) for text in written_as)

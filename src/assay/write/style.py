@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx_ir as ir
 
 from assay.graph.calls import Call
@@ -41,6 +42,8 @@ class Style:
     )
     ties: bool = False  # whether layers of two modules can hold one parameter
     elements: str = ""  # the attribute of a callable container that holds its elements; "" for the container itself
+    nests: bool = False  # whether a container can be an element of another
+    elements_of_one: int = 1  # how many elements of a container may stand for one of the source
     names_elements: bool = False  # whether the elements of a container can have names (`named_sequential`)
     local_file: str | None = None  # a file (or folder of files) beside the style with local classes, copied where used
     layers: frozenset[str] = frozenset()  # kinds of call that are layers even without weights (Dropout)
@@ -108,6 +111,11 @@ class Style:
     def repeated(self, element: str, count: int, sequential: bool) -> str:
         """The same construct several times, in a container."""
         return f"[{element} for _ in range({count})]"
+
+    def sizes(self, builder: Builder, array: np.ndarray) -> str:
+        """The shape of a parameter as source text; sizes that differ between instances become arguments of the class."""
+        sizes = [builder.literal(size, "size") for size in array.shape]
+        return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
     def parameter(
         self, builder: Builder, name: str, value: ir.Value, role: str, steps: tuple[Step, ...]

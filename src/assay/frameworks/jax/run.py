@@ -252,9 +252,11 @@ class Session:
     def dropout_samples(self, shape: tuple[int, ...]) -> list[DropoutSample]:
         self._enter()
         self._current_model()
-        ones = jnp.ones(shape, self._dtype)
         samples = []
         for path, layer in self._dropouts():
+            # A mask that is shared along axes wants an input that has them.
+            more = max(layer.broadcast_dims, default=0) + 1 - len(shape)
+            ones = jnp.ones((*shape, *[1] * more), self._dtype)
             trained = np.array(nnx.clone(layer)(ones, deterministic=False))
             evaluated = np.array(nnx.clone(layer)(ones, deterministic=True))
             samples.append(DropoutSample(path, layer.rate, trained, evaluated))

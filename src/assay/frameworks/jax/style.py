@@ -46,6 +46,7 @@ class JaxStyle(Style):
 
     framework: str = "JAX, with Flax NNX"
     has_sequential: bool = True
+    nests: bool = True
     elements: str = ".layers"
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
     reserved: frozenset[str] = frozenset({"train", "eval", "sow", "perturb", "set_attributes"})
@@ -88,7 +89,7 @@ class JaxStyle(Style):
         array = value.const_value.numpy()
         for step in steps:
             array = step.forward(array)
-        shape = f"({', '.join(str(size) for size in array.shape)}{',' if array.ndim == 1 else ''})"
+        shape = self.sizes(builder, array)
         dtype = "" if str(array.dtype) == "float32" else f", jnp.{array.dtype}"
         kind = "nnx.Param" if role == "parameter" else "nnx.Variable"
         return f"{kind}(jnp.zeros({shape}{dtype}))", NativeWeight(name, value, steps)

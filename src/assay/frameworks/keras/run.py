@@ -152,17 +152,15 @@ class Session:
 
     def dropout_samples(self, shape: tuple[int, ...]) -> list[DropoutSample]:
         self._settle()
+        samples = []
         with self._precision():
-            ones = keras.ops.ones(shape)
-            return [
-                DropoutSample(
-                    path=path,
-                    rate=layer.rate,
-                    trained=_numpy(layer(ones, training=True)),
-                    evaluated=_numpy(layer(ones, training=False)),
-                )
-                for path, layer in self._dropout_layers()
-            ]
+            for path, layer in self._dropout_layers():
+                # A mask of a shape of its own wants an input with as many axes.
+                more = len(layer.noise_shape or ()) - len(shape)
+                ones = keras.ops.ones((*shape, *[1] * more))
+                trained, evaluated = (_numpy(layer(ones, training=training)) for training in (True, False))
+                samples.append(DropoutSample(path, layer.rate, trained, evaluated))
+        return samples
 
     def _dropout_layers(self) -> Iterator[tuple[str, Any]]:
         """The dropout layers by path; Keras itself gives a path only to layers that own variables."""

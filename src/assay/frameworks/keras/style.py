@@ -81,6 +81,7 @@ class KerasStyle(Style):
     has_sequential: bool = True
     elements: str = ".layers"
     build_line: str = "def build(self, input_shape):"  # where a variable's path has the names of the layers around it
+    elements_of_one: int = 2  # layers have names, so that a padding may stand before its convolution
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
     reserved: frozenset[str] = frozenset(_RESERVED)
     forward: str = "call"
@@ -144,7 +145,7 @@ class KerasStyle(Style):
         array = value.const_value.numpy()
         for step in steps:
             array = step.forward(array)
-        shape = f"({', '.join(str(size) for size in array.shape)}{',' if array.ndim == 1 else ''})"
+        shape = self.sizes(builder, array)
         dtype = "" if str(array.dtype) == "float32" else f', dtype="{array.dtype}"'
         fixed = "" if role == "parameter" else ", trainable=False"
         self.builds |= bool(builder.frame.path)

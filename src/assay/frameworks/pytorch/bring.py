@@ -27,6 +27,7 @@ from torch.utils import _pytree as pytree
 
 from assay.errors import ModelError
 from assay.frameworks.base import InputSpec
+from assay.frameworks.pytorch.bring_dropped import shown
 from assay.frameworks.pytorch.bring_graph import Source, Translation, forward_arguments, innermost, user_line
 from assay.frameworks.pytorch.bring_ops.common import Graph, NeedsStaticBatch, Weight
 from assay.frameworks.pytorch.bring_regions import nodes_in_line
@@ -77,7 +78,7 @@ def bring(found: Any, inputs: Any, name: str) -> Model:
             "or let the callable return (module, inputs)"
         )
     args, kwargs = _example(inputs)
-    with _in_evaluation(found), _quietly():
+    with _in_evaluation(found), shown(found), _quietly():
         return _dynamic(found, args, kwargs, name)
 
 
@@ -401,12 +402,25 @@ def _say_what_is_lost(program: ExportedProgram, module: torch.nn.Module | None, 
     stacks = [node.meta["nn_module_stack"] for node in program.graph.nodes if node.meta.get("nn_module_stack")]
     used = {list(stack.values())[-1][0].partition("@")[0] for stack in stacks}
     lost: dict[str, list[str]] = {}
+    absent: list[str] = []  # modules with weights of which evaluation uses none, such as an auxiliary classifier
     for path, part in module.named_modules():
+        if any(path.startswith(f"{other}.") for other in absent):
+            continue
+        own = [f"{path}.{name}" for name, _ in part.named_parameters()]
+        reached = any(other == path or other.startswith(f"{path}.") for other in used)
+        if path and own and not reached and not any(name in graph.graph.initializers for name in own):
+            absent.append(path)
+            graph.notes.append(
+                f"{path}: {type(part).__name__} takes no part in evaluation; neither it nor its weights are brought"
+            )
+            continue
         if isinstance(part, torch.nn.MultiheadAttention) and part.dropout and path in used:
             lost.setdefault(
                 f"dropout of {part.dropout} on the weights of attention is not written for training", []
             ).append(path)
-        if path not in used and not any(True for _ in part.children()) and not isinstance(part, _SILENT):
+        held = any(f"{path}.{name}" in graph.graph.initializers for name, _ in part.named_parameters(recurse=False))
+        silent = held or isinstance(part, _SILENT)  # weights that another module's forward uses are there
+        if path not in used and not any(True for _ in part.children()) and not silent:
             what = f"{type(part).__name__} does nothing in evaluation and is not brought"
             lost.setdefault(what, []).append(path)
     for what, paths in lost.items():

@@ -17,6 +17,7 @@ from assay.frameworks.pytorch.bring_layers import SelfAttention, self_attentions
 from assay.frameworks.pytorch.bring_ops import (  # noqa: F401  they register themselves
     activations,
     arithmetic,
+    assignment,
     attention,
     indexing,
     linear,
@@ -26,6 +27,7 @@ from assay.frameworks.pytorch.bring_ops import (  # noqa: F401  they register th
     reduction,
     shaping,
 )
+from assay.frameworks.pytorch.bring_ops.assignment import written_back
 from assay.frameworks.pytorch.bring_ops.common import Call, Graph, Result, Untranslatable, Weight, find
 from assay.nn.tensor import Shape, Tensor, graph_input
 
@@ -146,16 +148,7 @@ class Translation:
             if result is not None and not any(ignored in name for ignored in _IGNORED):
                 self.values[node.name] = self.dim(result)
             return
-        translate = find(name)
-        results = list(result) if isinstance(result, (list, tuple)) else [result]
-        call = Call(
-            name,
-            self._arguments(node),
-            self.graph,
-            tuple(self.shape(item) for item in results if _is_tensor(item)),
-            tuple(dtype_of(item.dtype) for item in results if _is_tensor(item)),
-            self.sizes,
-        )
+        translate, call = find(name), self._call_of(node)
         try:
             if translate is None:
                 raise Untranslatable("there is no translation")
@@ -167,6 +160,13 @@ class Translation:
             found = found if isinstance(result, (list, tuple)) else found[0]
         self.values[node.name] = found
         self._mutate(node, name, found)
+
+    def _call_of(self, node: Any) -> Call:
+        result = node.meta.get("val")
+        results = [item for item in (result if isinstance(result, (list, tuple)) else [result]) if _is_tensor(item)]
+        shapes = tuple(self.shape(item) for item in results)
+        dtypes = tuple(dtype_of(item.dtype) for item in results)
+        return Call(target_name(node.target), self._arguments(node), self.graph, shapes, dtypes, self.sizes)
 
     def _attention(self, node: Any, layer: SelfAttention) -> None:
         value = node.meta["val"]
@@ -207,14 +207,37 @@ class Translation:
             if written.name in self.known:
                 self.values[written.name] = self._value(written.name)
                 self.known.forget(written.name)
+        views = self._views(operand)
+        renewed = [operand, *(view.args[0] for view in views)]
         for other in self._aliases(operand):
-            if other is not operand and other < node and any(_is_later(user, node) for user in other.users):
+            if other not in renewed and other < node and any(_is_later(user, node) for user in other.users):
                 self.missing.setdefault(f"{name} on part of a tensor that is used again", []).append(user_line(node))
-        if isinstance(self.values.get(operand.name), Weight):
+        if any(isinstance(self.values.get(item.name), Weight) for item in renewed):
             self.missing.setdefault(f"{name} on a parameter or buffer", []).append(user_line(node))
-        while operand is not None and hasattr(operand, "name"):
-            self.values[operand.name] = result
-            operand = operand.args[0] if operand.op == "call_function" and _in_place(operand) else None
+            return
+        self._renew(operand, result)
+        try:
+            for view in views:
+                result = written_back(self._call_of(view), self.values[view.args[0].name], result)
+                self._renew(view.args[0], result)
+        except Untranslatable as error:
+            self.missing.setdefault(f"{name} on part of a tensor ({error})", []).append(user_line(node))
+
+    def _renew(self, node: Any, result: Result) -> None:
+        """Whatever uses a node from now on, or what that was itself in place of, uses this."""
+        while node is not None and hasattr(node, "name"):
+            self.values[node.name] = result
+            node = node.args[0] if node.op == "call_function" and _in_place(node) else None
+
+    def _views(self, node: Any) -> list[Any]:
+        """The views through which a node sees a tensor that is used elsewhere, the innermost first."""
+        found = []
+        while node.op == "call_function" and _is_view(node) and node.args and hasattr(node.args[0], "meta"):
+            if not _in_place(node):
+                found.append(node)
+            node = node.args[0]
+        used = [place for place, view in enumerate(found, 1) if len(view.args[0].users) > 1]
+        return found[: max(used, default=0)]
 
     def _aliases(self, node: Any) -> Iterator[Any]:
         """The node that made a tensor, and every view of it."""

@@ -59,6 +59,7 @@ class PyTorchStyle(Style):
     has_sequential: bool = True
     ties: bool = True
     names_elements: bool = True
+    nests: bool = True
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
     reserved: frozenset[str] = frozenset(
         {
@@ -124,7 +125,7 @@ class PyTorchStyle(Style):
         array = value.const_value.numpy()
         for step in steps:
             array = step.forward(array)
-        shape = ", ".join(str(size) for size in array.shape) or "()"
+        shape = self.sizes(builder, array)[1:-1].removesuffix(",") or "()"
         dtype = "" if value.dtype in (None, ir.DataType.FLOAT) else f", dtype={TYPES[value.dtype]}"
         weight = NativeWeight(name, value, steps)
         if role == "parameter":

@@ -23,6 +23,9 @@ _package_numbers = itertools.count()
 _is_configured = False
 
 
+_DROPPING = ("Dropout", "StochasticDepth")  # layers of written code that have a rate
+
+
 class Session:
     """The package in `folder`, in one mode ("graph", "eager" or "xla") and one floating type. See `base.Session`."""
 
@@ -42,7 +45,7 @@ class Session:
         self._variables = dict(_walk(self.model, tf.Variable))
         self._parameters = _first_paths(self._variables)
         self._dropouts = {
-            path: layer for path, layer in _walk(self.model, tf.Module) if type(layer).__name__ == "Dropout"
+            path: layer for path, layer in _walk(self.model, tf.Module) if type(layer).__name__ in _DROPPING
         }
         self._rates: dict[str, float] = {path: layer.rate for path, layer in self._dropouts.items()}
         self._functions: list[Any] = []

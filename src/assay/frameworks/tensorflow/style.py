@@ -73,8 +73,8 @@ class TensorFlowStyle(Style):
         array = value.const_value.numpy()
         for step in steps:
             array = step.forward(array)
-        listed = ", ".join(str(size) for size in array.shape)
-        shape = listed if array.ndim == 1 else f"({listed})"
+        shape = self.sizes(builder, array)
+        shape = shape[1:-2] if array.ndim == 1 else shape
         kind = str(array.dtype)
         zeros = f"tf.zeros({shape})" if kind == "float32" else f"tf.zeros({shape}, tf.{kind})"
         if role == "parameter":

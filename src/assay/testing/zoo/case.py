@@ -88,12 +88,14 @@ def require(source: Source) -> None:
 
 
 def choose(cases: Sequence[Case], patterns: Sequence[str], part: tuple[int, int] | None = None) -> list[Case]:
-    """The cases whose names match any of these shell patterns (all without one); of those, every n-th from the k-th on.
+    """The cases whose names match these shell patterns, in the order of the patterns (all without one); of those, every n-th
+    from the k-th on.
 
     Raises `NotFoundError` for a pattern that matches none.
     """
     for pattern in patterns:
         if not any(fnmatch.fnmatchcase(case.name, pattern) for case in cases):
             raise NotFoundError(f"no case matches {pattern!r}: {', '.join(case.name for case in cases[:5])}, …")
-    chosen = [case for case in cases if not patterns or any(fnmatch.fnmatchcase(case.name, item) for item in patterns)]
+    found = {case.name: case for item in patterns or ["*"] for case in cases if fnmatch.fnmatchcase(case.name, item)}
+    chosen = list(found.values())
     return chosen if part is None else chosen[part[0] % part[1] :: part[1]]

@@ -48,6 +48,7 @@ class _Against(Prover):
     """A prover whose truth is what the source computed itself."""
 
     reference: tuple[str, Results]
+    source: str  # its framework
     given: Evidence
     written: dict[str, Package]
 
@@ -65,7 +66,7 @@ class _Against(Prover):
 
     @cached_property
     def judge(self) -> Judge:
-        return Judge(self.model, self.reference[1].outputs, True, self.reference)
+        return Judge(self.model, self.reference[1].outputs, True, self.reference, self.source)
 
 
 class Trial:
@@ -101,7 +102,7 @@ class Trial:
         prover.written = self._written(model)
         prover.given = self._evidence(made, model)
         reference = self._timed("original", lambda: self._reference(original, prover, model))
-        prover.reference = (self._source_name, reference)
+        prover.reference, prover.source = (self._source_name, reference), self._source.FRAMEWORK
         return prover
 
     def _timed(self, stage: str, work: Any) -> Any:

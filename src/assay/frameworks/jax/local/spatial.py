@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 
@@ -184,7 +185,7 @@ def max_pool(
     given = pool_arguments(x.shape, window, strides, padding, dilation, ceil_mode, channels_last)
     if dilation is not None and max(dilation) > 1:
         return largest_of_shifts(x, least, **given)
-    return lax.reduce_window(x, jnp.array(least, x.dtype), lax.max, **given)
+    return lax.reduce_window(x, np.array(least, x.dtype), lax.max, **given)  # an array of jnp has no gradient here
 
 
 def largest_of_shifts(
@@ -261,7 +262,7 @@ def max_pool_with_indices(
 
     least = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
     given = pool_arguments(x.shape, window, strides, padding, dilation, ceil_mode, channels_last)
-    start = (jnp.array(least, x.dtype), jnp.array(count, places.dtype))
+    start = (np.array(least, x.dtype), np.array(count, places.dtype))
     _, indices = lax.reduce_window((lax.stop_gradient(x), places), start, larger, **given)
     return lax.reduce_window(x, start[0], lax.max, **given), indices
 

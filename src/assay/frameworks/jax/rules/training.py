@@ -6,9 +6,10 @@ import onnx_ir as ir
 
 from assay.errors import UnsupportedError
 from assay.frameworks.jax.rules.common import TABLE, call_layer, dtype_text, number_of, options
-from assay.graph.calls import Call
+from assay.graph.calls import Call, drops_examples
+from assay.model import shape_of
 from assay.write.body import Builder
-from assay.write.table import positional
+from assay.write.table import keyword, positional
 
 
 @TABLE.rule("Dropout")
@@ -20,7 +21,10 @@ def dropout(call: Call, w: Builder) -> None:
     if computed is None and call.computed(1) is None and mask is None and (mode is None or not mode.any()):
         rate = 0.5 if ratio is None else float(str(ratio.reshape(()).astype("float32")))
         w.in_training()
-        call_layer(call, w, "nnx.Dropout", [positional(rate, "rate")], [])
+        arguments = [positional(rate, "rate")]
+        if drops_examples(call):
+            arguments.append(keyword("broadcast_dims", tuple(range(1, len(shape_of(call.x))))))
+        call_layer(call, w, "nnx.Dropout", arguments, [])
         return
     if computed is None and (mode is None or not mode.any()):
         number_of(call, w, 1)

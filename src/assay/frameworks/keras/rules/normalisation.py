@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assay.frameworks.keras.rules.common import TABLE, moved, rank_of, typed, vector
-from assay.graph.calls import Call, has_unbiased_variance
+from assay.graph.calls import Call, drops_examples, has_unbiased_variance
 from assay.graph.layout import order_of
 from assay.model import constant_of, shape_of
 from assay.write.body import Builder
@@ -169,7 +169,10 @@ def dropout(call: Call, w: Builder) -> None:
     if mode is None and not computed and mask is None:
         rate = 0.5 if ratio is None else float(str(ratio.reshape(()).astype("float32")))
         w.in_training()
-        layer = w.layer("layers.Dropout", [positional(rate, "rate"), *typed(call)])
+        arguments = [positional(rate, "rate")]
+        if drops_examples(call):
+            arguments.append(keyword("noise_shape", (None, *[1] * (len(shape_of(call.x)) - 1))))
+        layer = w.layer("layers.Dropout", [*arguments, *typed(call)])
         w.emit(call.y, f"{layer}({w.use(call.x)}, training=training)", light=True)
         return
     # A file that says itself whether it trains.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from assay.frameworks.pytorch.bring_ops.common import Call, Result, Translate, Untranslatable, aten, axis_of
+from assay.model import DROPS
 from assay.nn.tensor import Tensor, broadcast
 
 _ONE = {
@@ -279,6 +280,14 @@ def to(c: Call) -> Result:
 )
 def unchanged(c: Call) -> Result:
     return c.tensor("self")
+
+
+@aten("assay.drop_examples")
+def dropped_examples(c: Call) -> Result:
+    """Stochastic depth: a dropout whose mask has one number for each example."""
+    y = c.result("Dropout", [c.tensor("x"), c.scalar(c["p"], "float32")])
+    c.tracer.mark(y, DROPS, "examples")
+    return y
 
 
 @aten("feature_dropout", "alpha_dropout", "feature_alpha_dropout", "dropout")

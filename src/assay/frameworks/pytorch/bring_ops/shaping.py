@@ -158,6 +158,8 @@ def select(c: Call) -> Result:
         raise NeedsStaticBatch
     if axis == 0 and id(x.value) in c.tracer.stacked:
         return c.tracer.stacked[id(x.value)][int(place)]
+    if x.rank != 4 and not x.value.is_initializer():  # of what may be an image, a slice can stand in any order of axes
+        return c.result("Gather", [x, c.tracer.constant(np.array(place, np.int64))], axis=axis)
     stop = place + 1 if place != -1 else _END
     return c.squeeze(c.slice(x, axis, place, stop, 1), [axis])
 
@@ -214,6 +216,8 @@ def pad(c: Call) -> Result:
     before, after = [0] * x.rank, [0] * x.rank
     for place in range(len(amounts) // 2):
         before[-1 - place], after[-1 - place] = amounts[2 * place : 2 * place + 2]
+    if not any([*before, *after]):
+        return x
     pads = c.integers([*before, *after])
     if mode == "constant":
         return c.result("Pad", [x, pads, c.scalar(c.get("value", 0), c.dtype)])

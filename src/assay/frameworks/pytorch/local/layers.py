@@ -34,6 +34,16 @@ def train_batch_norm(norm: nn.Module, x: Tensor) -> Tensor:
     return y
 
 
+class StochasticDepth(nn.modules.dropout._DropoutNd):
+    """In training, zeroes a share p of the examples and divides the others by 1 - p."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        ones = x.new_ones(x.shape[0], *[1] * (x.ndim - 1))
+        return x * F.dropout(ones, self.p)
+
+
 class LSTM(nn.LSTM):
     """An LSTM with one bias per gate: torch's second one is zero and is not trained."""
 

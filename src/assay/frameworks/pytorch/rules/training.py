@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from assay.frameworks.pytorch.rules.common import TABLE, TYPES, call_layer, emit_wanted, targets, type_of
 from assay.graph.between import objective_of
-from assay.graph.calls import Call
+from assay.graph.calls import Call, drops_examples
 from assay.model import intended
 from assay.write.body import Builder
 from assay.write.table import positional
@@ -24,7 +24,8 @@ def dropout(call: Call, w: Builder) -> None:
     asked = call.computed(2) is not None or (training is not None and bool(training))
     if not (masked or asked or call.computed(1) is not None):
         w.in_training()
-        return call_layer(call, w, "nn.Dropout", [positional(rate, "rate")], [])
+        callee = "StochasticDepth" if drops_examples(call) else "nn.Dropout"
+        return call_layer(call, w, callee, [positional(rate, "rate")], [])
     share = str(rate) if call.computed(1) is None else f"{w.array(call.computed(1))}.item()"
     if call.computed(2) is not None:
         mode = f"{w.array(call.computed(2))}.item()"

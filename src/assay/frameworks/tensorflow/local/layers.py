@@ -148,6 +148,19 @@ class Dropout(tf.Module):
         return tf.nn.dropout(x, self.rate) if training else x
 
 
+class StochasticDepth(tf.Module):
+    """In training, zeroes a share `rate` of the examples and divides the others by 1 - rate."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training:
+            return x
+        return tf.nn.dropout(x, self.rate, noise_shape=[tf.shape(x)[0], *[1] * (len(x.shape) - 1)])
+
+
 class Embedding(tf.Module):
     """Tokens (…) → their vectors (…, features)."""
 

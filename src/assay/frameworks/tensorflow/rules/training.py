@@ -8,7 +8,7 @@ import numpy as np
 
 from assay.frameworks.tensorflow.common import TABLE, call_layer, carrier, given, in_order, kind_of, written
 from assay.graph.between import objective_of
-from assay.graph.calls import Call
+from assay.graph.calls import Call, drops_examples
 from assay.write.body import Builder
 from assay.write.table import positional
 
@@ -20,7 +20,8 @@ def dropout(call: Call, w: Builder) -> None:
     runs = call.computed(2) is not None or (training is not None and bool(training.reshape(())))
     if not runs and call.wanted(1) is None and call.computed(1) is None:
         w.in_training()
-        call_layer(call, w, "Dropout", [positional(rate, "rate")], [])
+        callee = "StochasticDepth" if drops_examples(call) else "Dropout"
+        call_layer(call, w, callee, [positional(rate, "rate")], [])
         return
     share = repr(rate) if call.computed(1) is None else given(call, 1, w)
     text = written(
