@@ -78,6 +78,7 @@ def layer_norm(call: Call, w: Builder) -> None:
     arguments = [
         positional(shape_of(weight)[0], "features"),
         keyword("epsilon", call.attribute("epsilon", 1e-5)),
+        keyword("use_bias", "bias" in call.weights, True),
     ]
     call_layer(call, w, "LayerNorm", arguments, weights_named(call, {"weight": "scale", "bias": "bias"}))
 
