@@ -26,10 +26,10 @@ def bring_object(found: Any, inputs: Any, name: str) -> Model | None:
 
 def load_file(path: Path) -> Model | None:
     """The model in a file of some framework; None if none reads files of this ending."""
-    framework = reading(path.name)
+    framework = reading(path)
     if framework is None:
         return None
-    if not path.is_file():
+    if not path.exists():
         raise NotFoundError(f"there is no file {path}")
     require(framework.targets[0])
     name = path.name.removesuffix(path.suffix)

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
 
 from assay.errors import FrameworkMissing, unknown
 from assay.frameworks.base import Contestant, Framework, InputSpec, Target
@@ -65,9 +66,12 @@ def bringing(found: object) -> Framework | None:
     return next((framework for framework in frameworks().values() if names & set(framework.brings)), None)
 
 
-def reading(name: str) -> Framework | None:
-    """The framework that reads files with this ending."""
-    return next((item for item in frameworks().values() if item.files and name.endswith(item.files)), None)
+def reading(path: Path) -> Framework | None:
+    """The framework that reads files with this ending, or folders that hold what this one does."""
+    for item in frameworks().values():
+        if (item.files and path.name.endswith(item.files)) or (item.folder and (path / item.folder).is_file()):
+            return item
+    return None
 
 
 def require(chosen: Target) -> None:

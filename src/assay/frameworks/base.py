@@ -91,6 +91,7 @@ class Framework:
     channels_last: bool  # layout that its written code uses
     environment: Mapping[str, str] = field(default_factory=dict)  # set before it is imported, in every worker
     brings: tuple[str, ...] = ()  # classes of which an instance is a model that `bring.py` brings: "torch.nn.Module"
+    folder: str = ""  # the file that tells a folder that `bring.py` reads
     files: tuple[str, ...] = ()  # endings of the files that `bring.py` reads
     trains: tuple[str, ...] = ()  # packages whose losses and optimizers `bring_training.py` takes: "torch"
 
