@@ -123,7 +123,7 @@ def test_hostile_saved_models_are_refused(tmp_path: Path, monkeypatch: pytest.Mo
         assay.load(tmp_path / "net")
     assert not marker.exists()
     (tmp_path / "net" / "saved_model.pb").write_bytes(b"no graph")
-    with pytest.raises(ModelError, match="cannot be read|no graph|no signature"):
+    with pytest.raises(ModelError, match=r"cannot be read|no graph|no signature"):
         assay.load(tmp_path / "net")
 
 
