@@ -57,7 +57,7 @@ def test_names_are_the_paths_of_attributes() -> None:
     model = assay.load(module, inputs=example)
     held = {
         ".".join(map(str, path)): item
-        for path, item in module._flatten(lambda x: isinstance(x, tf.Variable), with_path=True)
+        for path, item in module._flatten(predicate=lambda x: isinstance(x, tf.Variable), with_path=True)
     }
     assert set(model.weights()) == {name for name, item in held.items() if item.trainable}
     assert all(np.array_equal(array, held[name].numpy()) for name, array in model.weights().items())

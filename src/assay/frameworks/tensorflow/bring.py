@@ -20,6 +20,7 @@ from assay.frameworks.drafting import Graph, NeedsStaticBatch, Untranslatable, W
 from assay.frameworks.drafting_order import settle_transposes
 from assay.frameworks.tensorflow.bring_graph import Source, Translation, tokens
 from assay.frameworks.tensorflow.bring_saved import read
+from assay.graph.names import unique
 from assay.model import NOTES, Model
 
 _CALL = "__call__"
@@ -147,7 +148,9 @@ def _concrete(concrete: Any, module: tf.Module | None, calls: list[tuple[str, in
 
     inputs = [(item.op.name, item.shape, item.dtype) for item in own]
     outputs = _output_labels(concrete.structured_outputs)
-    classes = {"": (type(module).__name__ if module is not None else "Model", ())}
+    classes: dict[str, tuple[str, tuple[str, ...]]] = {
+        "": (type(module).__name__ if module is not None else "Model", ())
+    }
     return Source(concrete.function_def, inputs, held, outputs, functions, scopes, classes)
 
 
@@ -158,11 +161,10 @@ def _weights(module: tf.Module | None, concrete: Any) -> list[tuple[Any, Weight]
         paths = module._flatten(predicate=lambda item: isinstance(item, tf.Variable), with_path=True)
         named = [(".".join(map(str, path)), item) for path, item in paths]
     known = {id(item) for _, item in named}
-    named += [
-        (item.name.partition(":")[0].replace("/", "."), item)
-        for item in concrete.graph.variables
-        if id(item) not in known
-    ]
+    for item in concrete.graph.variables:
+        if id(item) not in known:  # variables that nobody holds may all be called "Variable"
+            given = item.name.partition(":")[0].replace("/", ".")
+            named.append((unique(given, [name for name, _ in named]), item))
     found: list[tuple[Any, Weight]] = []
     for name, variable in named:
         if any(handle is variable.handle for handle, _ in found):
