@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from assay.errors import UnsupportedError
 from assay.graph.layout import order_of, stored_axis, stored_shape
-from assay.model import DROPS, VARIANCE, Model, attributes_of, constant_of, scope_of, shape_of, subgraphs_of
+from assay.model import DROPS, ROLE, VARIANCE, Model, attributes_of, constant_of, scope_of, shape_of, subgraphs_of
 from assay.ops import operator, parametric_slots
 
 Scope = tuple[tuple[str, int], ...]
@@ -70,6 +70,12 @@ class Call:
     def wanted(self, place: int) -> ir.Value | None:
         """An output that the node has and the model uses."""
         return self.outputs[place] if place < len(self.outputs) else None
+
+    def is_fixed(self, role: str, number: float) -> bool:
+        """Whether a weight of the call is this number throughout and is not trained, such as a scale that a source lacks."""
+        value = self.weights.get(role)
+        array = None if value is None or value.metadata_props.get(ROLE) != "constant" else constant_of(value)
+        return array is not None and bool((array == number).all())
 
     @property
     def x(self) -> ir.Value:
@@ -322,7 +328,8 @@ def _embedding(model: Model, node: ir.Node) -> Call:
     if table is None or indices is None or not table.is_initializer() or axis != 0:
         return _single(model, node)
     scope = scope_of(node)
-    own = bool(scope) and table.name == f"{scope[-1][0]}.weight"  # a layer of the source, whatever it looks up
+    # A layer of the source, whatever it looks up: what it is called is Keras' `embeddings`, torch's `weight`.
+    own = bool(scope) and bool(scope[-1][0]) and (table.name or "").rpartition(".")[0] == scope[-1][0]
     if indices.is_initializer() and not (own and len(shape_of(indices)) > 0):
         return _single(model, node)
     if model.role(table) != "parameter" or len(shape_of(table)) != 2:
@@ -345,7 +352,9 @@ def _recurrent(model: Model, node: ir.Node) -> Call:
         own = zip(roles, (*node.inputs[1:3], *concat.inputs[:2]), strict=True)
         weights = {role: value for role, value in own if value is not None and value.is_initializer()}
         nodes.insert(0, concat)
-    if not {"input_weight", "hidden_weight"} <= set(weights) or call.attributes.get("layout", 0) != 1:
+    if not {"input_weight", "hidden_weight", "bias"} <= set(weights) or not _is_usual(
+        node, call.attributes, single_bias
+    ):
         return call
     outputs: list[ir.Value | None] = []
     for index in range(2):
@@ -366,6 +375,15 @@ def _recurrent(model: Model, node: ir.Node) -> Call:
         value if value is not None and (list(value.uses()) or value.is_graph_output()) else None for value in outputs
     ]
     return Call(kind, tuple(nodes), inputs, tuple(used), scope_of(node), attributes, weights)
+
+
+def _is_usual(node: ir.Node, attributes: dict[str, Any], single_bias: bool) -> bool:
+    """Whether a recurrent operator is what frameworks have as a layer: batch first, from a state of zeros, with the usual
+    activations; of a GRU, the form with both biases and the reset after the product."""
+    options = {"activations", "activation_alpha", "activation_beta", "clip", "input_forget"} & set(attributes)
+    form = node.op_type != "GRU" or (attributes.get("linear_before_reset", 0) == 1 and not single_bias)
+    given = [value for value in node.inputs[4:] if value is not None]
+    return attributes.get("layout", 0) == 1 and not options and form and not given
 
 
 def _functional(model: Model, node: ir.Node) -> Call:

@@ -208,7 +208,8 @@ class Builder:
         key = (id(value), steps)
         if key not in self._parameters:
             role = self.model.role(value)
-            name = self._new_attribute(self._relative(value.name or "constant").rpartition(".")[2])
+            leaf = self._relative(value.name or "constant").rpartition(".")[2]
+            name = self._new_attribute(re.sub(r"^constant_\d+$", "constant", leaf))  # counted in this class alone
             text, weight = self.style.parameter(self, name, value, role, steps)
             self.body.attributes[name] = TextConstruct(text)
             if weight is not None:

@@ -42,6 +42,9 @@ def batch_norm(call: Call, w: Builder) -> None:
     w.in_training()
     leaves = {"weight": "scale", "bias": "bias", "running_mean": "mean", "running_var": "var"}
     arguments.append(keyword("epsilon", call.attribute("epsilon", 1e-5)))
+    for role, number in (("weight", 1), ("bias", 0)):
+        if call.is_fixed(role, number):
+            arguments.append(keyword(f"use_{leaves.pop(role)}", False))
     callee = "UnbiasedBatchNorm" if has_unbiased_variance(call) else "BatchNorm"
     call_layer(call, w, callee, arguments, weights_named(call, leaves))
 

@@ -38,10 +38,19 @@ def batch_norm(call: Call, w: Builder) -> None:
         _batch_norm_function(call, w, [vector(call, w, call.weights[role]) for role in _LEAVES], momentum, epsilon)
         return
     call.attribute("training_mode")
-    arguments = [keyword("momentum", momentum, 0.99), keyword("epsilon", epsilon, 1e-3), *typed(call)]
+    arguments = [
+        keyword("momentum", momentum, 0.99),
+        keyword("epsilon", epsilon, 1e-3),
+        keyword("center", not call.is_fixed("bias", 0), True),
+        keyword("scale", not call.is_fixed("weight", 1), True),
+        *typed(call),
+    ]
     w.in_training()
     callee = "UnbiasedBatchNormalization" if has_unbiased_variance(call) else "layers.BatchNormalization"
-    layer = w.layer(callee, arguments, _weights(call))
+    absent = [
+        leaf for role, number, leaf in (("weight", 1, "gamma"), ("bias", 0, "beta")) if call.is_fixed(role, number)
+    ]
+    layer = w.layer(callee, arguments, [weight for weight in _weights(call) if weight.leaf not in absent])
     w.emit(call.y, f"{layer}({w.use(call.x)}, training=training)", light=True)
 
 

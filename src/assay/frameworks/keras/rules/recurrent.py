@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from assay.errors import UnsupportedError
 from assay.frameworks.keras.rules.common import TABLE
 from assay.graph.calls import Call
 from assay.model import shape_of
@@ -31,9 +32,14 @@ def recurrent(call: Call, w: Builder) -> None:
         arguments = [positional(hidden, "units"), *options, keyword("go_backwards", direction == "reverse", False)]
         layer = w.layer(f"layers.{callee}", arguments, _recurrent_weights(call, hidden, name, False))
     result = f"{layer}({w.use(call.x)})"
+    if direction == "reverse" and sequence is not None and final is None:  # Keras gives steps in the order it ran them
+        w.emit(sequence, f"ops.flip({result}, axis=1)", light=True)
+        return
     if sequence is None or final is None:
         w.emit([final if sequence is None else sequence], result, light=True)
         return
+    if direction == "reverse":
+        raise UnsupportedError("a reversed layer that gives its steps and its state cannot be written", [call.kind])
     states = [w.temporary("final")] if not both else [w.temporary("forward"), w.temporary("backward")]
     targets = [item for state in states for item in ((state, None) if lstm else (state,))]
     w.emit([sequence, *targets], result)

@@ -25,6 +25,33 @@ class BatchNorm3d(nn.BatchNorm3d):
         return train_batch_norm(self, x) if self.training else super().forward(x)
 
 
+class PartialBatchNorm1d(BatchNorm1d):
+    """A BatchNorm1d that has no scale of its own (it stays one), or no offset (zero)."""
+
+    def __init__(self, channels: int, scale: bool = True, offset: bool = True, **options: float) -> None:
+        super().__init__(channels, **options)
+        self.weight.requires_grad_(scale)
+        self.bias.requires_grad_(offset)
+
+
+class PartialBatchNorm2d(BatchNorm2d):
+    """A BatchNorm2d that has no scale of its own (it stays one), or no offset (zero)."""
+
+    def __init__(self, channels: int, scale: bool = True, offset: bool = True, **options: float) -> None:
+        super().__init__(channels, **options)
+        self.weight.requires_grad_(scale)
+        self.bias.requires_grad_(offset)
+
+
+class PartialBatchNorm3d(BatchNorm3d):
+    """A BatchNorm3d that has no scale of its own (it stays one), or no offset (zero)."""
+
+    def __init__(self, channels: int, scale: bool = True, offset: bool = True, **options: float) -> None:
+        super().__init__(channels, **options)
+        self.weight.requires_grad_(scale)
+        self.bias.requires_grad_(offset)
+
+
 def train_batch_norm(norm: nn.Module, x: Tensor) -> Tensor:
     """Normalises by the batch. torch averages the unbiased variance: the biased one times count / (count - 1)."""
     biased = 1 - x.shape[1] / x.numel()  # (count - 1) / count

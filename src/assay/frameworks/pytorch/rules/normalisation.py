@@ -32,7 +32,7 @@ def batch_norm(call: Call, w: Builder) -> None:
     epsilon, momentum = call.attribute("epsilon", 1e-5), call.attribute("momentum", 0.9)
     if training or not call.weights or call.x.shape is None:
         return _functional_batch_norm(call, w, training, epsilon, momentum)
-    affine = w.model.role(call.weights["weight"]) != "constant"
+    affine = not all(w.model.role(call.weights[role]) == "constant" for role in _ROLES[:2])
     weights = [NativeWeight(role, call.weights[role]) for role in (_ROLES if affine else _ROLES[2:])]
     arguments = [
         positional(shape_of(call.weights["weight"])[0], "channels"),
@@ -45,6 +45,12 @@ def batch_norm(call: Call, w: Builder) -> None:
         weights = [NativeWeight(role, call.weights[role]) for role in _ROLES]
     w.in_training()
     own = "nn." if has_unbiased_variance(call) else ""  # as torch's own layer averages it
+    fixed = [
+        name for role, number, name in (("weight", 1, "scale"), ("bias", 0, "offset")) if call.is_fixed(role, number)
+    ]
+    if len(fixed) == 1 and not own:
+        own = "Partial"
+        arguments.append(keyword(fixed[0], False))
     call_layer(call, w, f"{own}BatchNorm{max(call.spatial_rank, 1)}d", arguments, weights)
 
 

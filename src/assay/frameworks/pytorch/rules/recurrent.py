@@ -15,7 +15,8 @@ from assay.write.weights import Step, blocks, reshape
 def recurrent(call: Call, w: Builder) -> None:
     lstm = call.kind == "RecurrentLSTM"
     hidden = call.attribute("hidden_size")
-    two = call.attribute("direction", "forward") == "bidirectional"
+    direction = call.attribute("direction", "forward")
+    two, reverse = direction == "bidirectional", direction == "reverse"
     single_bias = call.attribute("single_bias")
     call.attribute("linear_before_reset")
     order = (0, 2, 3, 1) if lstm else (1, 0, 2)  # ONNX's gates i, o, f, c and z, r, h → torch's i, f, g, o and r, z, n
@@ -29,8 +30,11 @@ def recurrent(call: Call, w: Builder) -> None:
     layer = w.layer("LSTM" if single_bias else f"nn.{'LSTM' if lstm else 'GRU'}", arguments, weights)
     sequence, final = call.outputs
     state = w.temporary("state")
-    result = f"{layer}({w.use(call.x)})"
-    w.emit((sequence, state if final is not None else None), result)
+    result = f"{layer}({w.use(call.x)}{'.flip(1)' if reverse else ''})"
+    steps = w.temporary("steps") if reverse and sequence is not None else sequence
+    w.emit((steps, state if final is not None else None), result)
+    if reverse and sequence is not None:
+        w.emit(sequence, f"{w.use(steps)}.flip(1)", light=True)
     if final is not None:
         hidden_state = f"{w.use(state)}[0]" if lstm else w.use(state)
         w.emit(final, f"{hidden_state}.transpose(0, 1).flatten(1)", light=True)

@@ -79,6 +79,19 @@ class BatchNorm(tf.Module):
         return y, mean, variance
 
 
+class PartialBatchNorm(BatchNorm):
+    """A BatchNorm that has no scale of its own (it stays one), or no offset (zero)."""
+
+    def __init__(
+        self, channels: int, momentum: float = 0.9, epsilon: float = 1e-5, scale: bool = True, offset: bool = True
+    ) -> None:
+        super().__init__(channels, momentum, epsilon)
+        if not scale:
+            self.scale = tf.Variable(tf.ones(channels), trainable=False)
+        if not offset:
+            self.offset = tf.Variable(tf.zeros(channels), trainable=False)
+
+
 class UnbiasedBatchNorm(BatchNorm):
     """Its running variance averages the unbiased variance of each batch, as PyTorch's does."""
 

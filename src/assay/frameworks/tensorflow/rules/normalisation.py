@@ -53,7 +53,13 @@ def batch_norm(call: Call, w: Builder) -> None:
         keyword("epsilon", call.attribute("epsilon", 1e-5), 1e-5),
     ]
     w.in_training()
+    fixed = [
+        (name, call.is_fixed(role, number)) for role, number, name in (("weight", 1, "scale"), ("bias", 0, "offset"))
+    ]
     callee = "UnbiasedBatchNorm" if has_unbiased_variance(call) else "BatchNorm"
+    if callee == "BatchNorm" and any(is_fixed for _, is_fixed in fixed):
+        callee = "PartialBatchNorm"
+        arguments += [keyword(name, False) for name, is_fixed in fixed if is_fixed]
     _call_on_channels(call, w, callee, arguments, weights)
 
 
