@@ -31,7 +31,8 @@ def load_file(path: Path) -> Model | None:
         return None
     if not path.exists():
         raise NotFoundError(f"there is no file {path}")
-    require(framework.targets[0])
+    if all(target.missing() for target in framework.targets):
+        require(framework.targets[0])
     name = path.name.removesuffix(path.suffix)
     model: Model = importlib.import_module(f"assay.frameworks.{framework.name}.bring").load_file(path, name)
     return model

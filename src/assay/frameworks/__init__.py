@@ -62,8 +62,10 @@ def target(name: str) -> Target:
 
 def bringing(found: object) -> Framework | None:
     """The framework that an object is a model of, told by the names of its classes; nothing is imported."""
-    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(found).__mro__}
-    return next((framework for framework in frameworks().values() if names & set(framework.brings)), None)
+    # The most derived class decides: on its torch backend, a layer of Keras is a module of PyTorch too.
+    names = (f"{kind.__module__}.{kind.__qualname__}" for kind in type(found).__mro__)
+    known = {name: framework for framework in frameworks().values() for name in framework.brings}
+    return next((known[name] for name in names if name in known), None)
 
 
 def reading(path: Path) -> Framework | None:

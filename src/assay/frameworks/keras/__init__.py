@@ -25,4 +25,7 @@ FRAMEWORK = Framework(
     ),
     channels_last=True,
     environment={"TF_CPP_MIN_LOG_LEVEL": "3"},
+    brings=("keras.src.layers.layer.Layer",),
+    files=(".keras",),
+    trains=("keras",),
 )
