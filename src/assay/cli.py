@@ -41,7 +41,8 @@ def main() -> None:
     """One model, every deep-learning framework: written as native code, proven equal, measured fairly, yours to keep.
 
     MODEL is a built-in workload (see `assay workloads`), file.py:callable or package.module:callable that returns a
-    PyTorch module, a Keras model or an assay model, or an .onnx, .pt2 or .keras file.
+    module of PyTorch, Flax NNX or TensorFlow, a Keras model or an assay model, an .onnx, .pt2 or .keras file, or the
+    folder of a SavedModel.
     """
 
 

@@ -26,8 +26,9 @@ def load(
     """A model from whatever names it, with its training if a loss is given.
 
     `reference`: a built-in workload (`"digits-cnn"`); `"file.py:callable"` or `"package.module:callable"` that gives a
-    `Model` (`nn.build` makes one), a module of PyTorch or a model of Keras, alone or with an example as
-    `(module, inputs)`; an `.onnx`, `.pt2` or `.keras` file; such a module, or a `Model`, itself. `inputs`: an example
+    `Model` (`nn.build` makes one), a module of PyTorch, Flax NNX or TensorFlow, a `tf.function` or a model of Keras, alone
+    or with an example as `(module, inputs)`; an `.onnx`, `.pt2` or `.keras` file or the folder of a SavedModel; such a
+    module, or a `Model`, itself. `inputs`: an example
     for a module: an array or tensor, a tuple of them, a dict by argument name, or `"1x3x224x224"`, `"1x128:int64"`.
     `loss`: `"cross-entropy"`, `"huber:delta=0.5"`, an object of `assay.nn` or of `torch.nn`; `optimizer`:
     `"adamw:learning_rate=1e-3"`, one of `assay.nn` or of `torch.optim`. `seed` initialises a workload's weights.
@@ -59,7 +60,7 @@ def _load(reference: Any, inputs: Any, seed: int) -> Model:
         if found is None:
             raise ModelError(
                 f"cannot bring a {type(reference).__name__}: expected a workload's name, a file, "
-                "a PyTorch module, a Keras model, or a Model"
+                "a module of PyTorch, Flax NNX or TensorFlow, a Keras model, or a Model"
             )
         return found
     text = str(reference)
@@ -78,7 +79,7 @@ def _load(reference: Any, inputs: Any, seed: int) -> Model:
     if Path(text).exists():
         raise NotFoundError(
             f"{text} is not a kind of model file that assay reads: expected an .onnx, .pt2 or .keras file, "
-            "or file.py:callable"
+            "the folder of a SavedModel, or file.py:callable"
         )
     raise unknown("workload", text, WORKLOADS)
 

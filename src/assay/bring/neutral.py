@@ -30,7 +30,8 @@ def load_callable(reference: str, inputs: Any = None) -> Model:
     if (model := _as_model(given, inputs, name)) is not None:
         return model
     raise ModelError(
-        f"{reference} returned a {type(given).__name__}: expected a PyTorch module or Keras model, (module, inputs), or a Model; "
+        f"{reference} returned a {type(given).__name__}: expected a module of PyTorch, Flax NNX or "
+        "TensorFlow, a Keras model, one of these with its inputs, or a Model; "
         "nn.build(module, inputs) makes one from a module of assay.nn"
     )
 
