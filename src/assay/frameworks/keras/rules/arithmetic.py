@@ -169,9 +169,9 @@ def is_inf(call: Call, w: Builder) -> None:
 @TABLE.rule("Gelu")
 def gelu(call: Call, w: Builder) -> None:
     exact = call.attribute("approximate", "none") == "none"
-    module = None if exact else 'layers.Activation("gelu")'
+    # No layer of its own in a Sequential: Keras' "gelu" is the exact one, and rounds to float32 on TensorFlow.
     text = f"gelu({w.use(call.x)})" if exact else f"ops.gelu({w.use(call.x)}, approximate=True)"
-    w.emit(call.y, text, light=True, module=module)
+    w.emit(call.y, text, light=True)
 
 
 @TABLE.rule("Swish")
