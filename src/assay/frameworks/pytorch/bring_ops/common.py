@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
-from assay.model import EXACT, KEPT, ORIGIN
-from assay.nn.tensor import OPSET, Dim, Shape, Tensor, Tracer
+from assay.frameworks.drafting import Draft, NeedsStaticBatch, Untranslatable, known, onnx_type, record_origin
+from assay.frameworks.drafting import Graph as Drafted
+from assay.model import EXACT, KEPT
+from assay.nn.tensor import Shape, Tensor, Tracer
 from assay.write.weights import Step, WeightMap, transpose
 
 Result = Tensor | tuple[Tensor | None, ...]
 Translate = Callable[["Call"], Result]
 
 TABLE: dict[str, Translate] = {}
-
-
-class Untranslatable(Exception):
-    """One call cannot be expressed; the message says what about it. All of a model's are gathered into one error."""
-
-
-class NeedsStaticBatch(Exception):
-    """A call whose shape cannot be written while the size of the batch is open."""
 
 
 def aten(*names: str) -> Callable[[Translate], Translate]:
@@ -53,27 +44,17 @@ def find(name: str) -> Translate | None:
     return None
 
 
-class Graph(Tracer):
-    """The graph being built, and what is to be said about it."""
+class Graph(Drafted):
+    """The graph being built, with the layers that torch unrolls into several."""
 
-    notes: list[str]
     stacked: dict[int, list[Tensor]]
 
     @classmethod
     def empty(cls, name: str) -> Graph:
-        found = cls(ir.Graph([], [], nodes=[], name=name, opset_imports={"": OPSET}))
-        found.notes, found.stacked = [], {}
+        found = super().empty(name)
+        assert isinstance(found, Graph)
+        found.stacked = {}
         return found
-
-    def note(self, text: str) -> None:
-        """Says what is not as in the source; once."""
-        where = self.where
-        self.remark(text if where == "the model" else f"{where}: {text}")
-
-    def remark(self, text: str) -> None:
-        """Says something of the model as a whole; once."""
-        if text not in self.notes:
-            self.notes.append(text)
 
     def mark(self, value: Tensor, key: str, text: str) -> None:
         """Records a fact about the node that makes a value."""
@@ -117,13 +98,8 @@ class Weight:
         return self.forms[form]
 
 
-def record_origin(weight: Tensor, maps: Sequence[WeightMap]) -> None:
-    """Says which parameters of the source a weight is made of, and how."""
-    weight.value.metadata_props[ORIGIN] = json.dumps([item.to_json() for item in maps])
-
-
 @dataclass
-class Call:
+class Call(Draft):
     """One ATen call: its arguments by name, the shapes and types of its results, and the graph to write into."""
 
     target: str
@@ -189,50 +165,15 @@ class Call:
             return self.cast(self.size(given), kind)
         return self.cast(self.tensor(name), kind)
 
-    def scalar(self, number: float, dtype: str) -> Tensor:
-        """A number as a constant."""
-        return self.tracer.number(number, dtype)
-
-    def integers(self, values: Sequence[int]) -> Tensor:
-        return self.tracer.constant(np.array(values, dtype=np.int64))
-
     def size(self, name: str) -> Tensor:
         """A symbolic size as a tensor without axes."""
         return self.reshape(self._size(name), ())
 
-    def _size(self, name: str) -> Tensor:
-        if name not in self.sizes:
-            raise NeedsStaticBatch
-        source, axis = self.sizes[name]
-        return self.node("Shape", [source], (1,), "int64", start=axis, end=axis + 1)
-
-    def vector(self, shape: Sequence[Dim]) -> Tensor:
-        """A list of sizes as a tensor, those that are symbolic read from an input when the model runs."""
-        if all(isinstance(size, int) for size in shape):
-            return self.integers([int(size) for size in shape])
-        parts: list[Tensor] = []
-        for is_name, sizes in groupby(shape, key=lambda size: isinstance(size, str)):
-            if is_name:
-                parts.extend(self._size(str(size)) for size in sizes)
-            else:
-                parts.append(self.integers([int(size) for size in sizes]))
-        return parts[0] if len(parts) == 1 else self.node("Concat", parts, (len(shape),), "int64", axis=0)
-
     # Nodes --------------------------------------------------------------------------------------------------------
-
-    def node(
-        self, op_type: str, inputs: Sequence[Tensor | None], shape: Shape, dtype: str | None = None, **attributes: Any
-    ) -> Tensor:
-        """Adds a node with one output."""
-        return self.tracer.node(op_type, inputs, shape, dtype, **attributes)
 
     def result(self, op_type: str, inputs: Sequence[Tensor | None], **attributes: Any) -> Tensor:
         """Adds the node whose output is the call's result."""
         return self.node(op_type, inputs, self.shape, self.dtype, **attributes)
-
-    def cast(self, x: Tensor, dtype: str) -> Tensor:
-        """x in another type; itself if it has it."""
-        return x if x.dtype == dtype else self.node("Cast", [x], x.shape, dtype, to=onnx_type(dtype))
 
     def reshape(self, x: Tensor, shape: Shape) -> Tensor:
         """x with other axes. Sizes that stay in place are kept, one that is symbolic is worked out."""
@@ -247,40 +188,6 @@ class Call:
         if len(shape) == 2 and x.rank > 2 and shape[0] == x.shape[0]:
             return self.node("Flatten", [x], shape, axis=1)
         return self.node("Reshape", [x, self.integers(wanted)], shape)
-
-    def transpose(self, x: Tensor, order: Sequence[int]) -> Tensor:
-        """The axes in a new order."""
-        if list(order) == list(range(x.rank)):
-            return x
-        return self.node("Transpose", [x], tuple(x.shape[axis] for axis in order), perm=list(order))
-
-    def unsqueeze(self, x: Tensor, axis: int) -> Tensor:
-        place = axis % (x.rank + 1)
-        return self.node("Unsqueeze", [x, self.integers([place])], (*x.shape[:place], 1, *x.shape[place:]))
-
-    def squeeze(self, x: Tensor, axes: Sequence[int]) -> Tensor:
-        kept = tuple(size for axis, size in enumerate(x.shape) if axis not in axes)
-        return self.node("Squeeze", [x, self.integers(axes)], kept) if axes else x
-
-    def slice(self, x: Tensor, axis: int, start: int, stop: int, size: Dim, step: int = 1) -> Tensor:
-        """Part of one axis."""
-        shape = (*x.shape[:axis], size, *x.shape[axis + 1 :])
-        given = [self.integers([item]) for item in (start, stop, axis)]
-        return self.node("Slice", [x, *given, *([self.integers([step])] if step != 1 else [])], shape)
-
-    def expand(self, x: Tensor, shape: Shape) -> Tensor:
-        """x repeated along axes of size one."""
-        if x.shape == shape:
-            return x
-        padded = (1,) * (len(shape) - x.rank) + x.shape
-        # ONNX's Expand broadcasts: 1 keeps an axis as it is.
-        wanted = [1 if have == want else want for have, want in zip(padded, shape, strict=True)]
-        return self.node("Expand", [x, self.vector(wanted)], shape)
-
-
-def onnx_type(dtype: str) -> int:
-    """ONNX's number for a NumPy type."""
-    return int(ir.DataType.from_numpy(np.dtype(dtype)))
 
 
 def axis_of(axis: int, rank: int) -> int:
@@ -300,8 +207,21 @@ def repeated(values: int | Sequence[int], rank: int) -> list[int]:
     return listed * rank if len(listed) == 1 else listed
 
 
-def known(size: Dim, what: str) -> int:
-    """A size that a translation needs the number of."""
-    if isinstance(size, str):
-        raise Untranslatable(f"{what} needs a known size, it has {size}")
-    return size
+__all__ = [
+    "TABLE",
+    "Call",
+    "Graph",
+    "NeedsStaticBatch",
+    "Result",
+    "Translate",
+    "Untranslatable",
+    "Weight",
+    "aten",
+    "axes_of",
+    "axis_of",
+    "find",
+    "known",
+    "onnx_type",
+    "record_origin",
+    "repeated",
+]
