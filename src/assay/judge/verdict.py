@@ -68,6 +68,8 @@ class TaskVerdict:
     comparisons: tuple[Comparison, ...] = ()  # every pair, the faster first
     left_out: tuple[tuple[str, str], ...] = ()  # contestants without a figure, and why
     too_busy: float | None = None  # ready threads waited for a CPU this part of their time, too much for a verdict
+    threads: int = 0
+    precision: str = "float32"
 
 
 class Purpose(StrEnum):
@@ -121,11 +123,23 @@ def judge(record: Record, code_lines: Mapping[str, int] | None = None) -> Verdic
     try:
         from assay.judge.recommend import recommendations
 
-        tasks = tuple(_task(record, kind, size) for kind, size in record.header.tasks)
-        advice = recommendations(record, tasks, code_lines or {})
-        return Verdict("given", indicative, label, tasks, advice, tuple(_notes(record, tasks, indicative)))
+        parts = [record.under(condition) for condition in range(len(record.conditions))]
+        by_part = [tuple(_under(record, part, _task(part, *task)) for task in record.header.tasks) for part in parts]
+        # What is recommended is recommended for the first condition: the others tell how it changes with them.
+        advice = recommendations(parts[0], by_part[0], code_lines or {})
+        found = [note for part, tasks in zip(parts, by_part, strict=True) for note in _notes(part, tasks, indicative)]
+        tasks = tuple(task for of_part in by_part for task in of_part)
+        return Verdict("given", indicative, label, tasks, advice, tuple(dict.fromkeys(found)))
     except Exception as error:  # whatever it is, it must not look like a result
         return Verdict("withheld", indicative, label, reason=f"the statistics failed: {type(error).__name__}: {error}")
+
+
+def _under(record: Record, part: Record, verdict: TaskVerdict) -> TaskVerdict:
+    """A verdict with the condition that it holds under, which its sentence names where there are others."""
+    ((threads, precision),) = part.conditions
+    named = words.condition(threads, precision, record.conditions)
+    statement = f"{named}: {verdict.statement}" if named else verdict.statement
+    return replace(verdict, threads=threads, precision=precision, statement=statement)
 
 
 def _task(record: Record, kind: str, size: int) -> TaskVerdict:

@@ -39,6 +39,12 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
+def condition(threads: int, precision: str, among: Sequence[tuple[int, str]]) -> str:
+    """`2 threads, bfloat16`: only what tells a condition from the others; empty where there are none."""
+    parts = [f"{threads} {'thread' if threads == 1 else 'threads'}"] if len({one for one, _ in among}) > 1 else []
+    return ", ".join([*parts, *([precision] if len({one for _, one in among}) > 1 else [])])
+
+
 def task(kind: str, batch_size: int) -> str:
     """`training step, batch of 64`."""
     what = "training step" if kind == "train" else "inference"

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from assay.measure.effort import QUICK, Effort
     from assay.measure.manager import measure
-    from assay.measure.plan import LATER, Curve, Entry, Plan, ProofResult, Proving, Task
+    from assay.measure.plan import LATER, Condition, Curve, Entry, Plan, ProofResult, Proving, Task
     from assay.measure.record import Record, read_record
 
 __all__ = [
     "LATER",
     "QUICK",
+    "Condition",
     "Curve",
     "Effort",
     "Entry",
@@ -28,6 +29,7 @@ __all__ = [
 _HOMES = {
     "LATER": "plan",
     "QUICK": "effort",
+    "Condition": "plan",
     "Curve": "plan",
     "Effort": "effort",
     "Entry": "plan",

@@ -17,9 +17,11 @@ class Arm:
     entry: Entry
     worker: WorkerProcess | None = None
     process: int = 0  # which replicate `worker` is
+    condition: int = 0  # which of the plan's conditions `worker` was started under
     proven: bool = False
     prepared: bool = False  # the first calls of every task have been made
     reason: str | None = None  # why it is out
+    out_for_good: bool = False  # under every condition: its proof failed
     seconds: dict[str, float] = field(default_factory=dict)  # task → seconds of a warm call
 
     @property

@@ -96,16 +96,20 @@ class Crew:
             self._janitor = None
         self._selector.close()
 
-    def start(self, role: str, contestant: Contestant) -> WorkerProcess:
-        """Starts a worker for what one process can hold; `wait` gives its greeting as the reply to `start`."""
+    def start(self, role: str, contestant: Contestant, threads: int | None = None) -> WorkerProcess:
+        """Starts a worker for what one process can hold; `wait` gives its greeting as the reply to `start`.
+
+        `threads`: of this worker, instead of the crew's.
+        """
+        wanted = threads or self.threads
         self._names += 1
         file_name = f"{self._names:02d}-{role}-{contestant.name}".replace("/", "-").replace(":", "-")
         framework = find(contestant.framework) if contestant.framework in frameworks() else None
         backend = {"KERAS_BACKEND": contestant.backend} if contestant.backend else {}
         # Proofs run two at a time beside others: with one thread each they do not wait for one another's threads.
-        threads = 1 if role == PROOF else self.threads
+        count = 1 if role == PROOF else wanted
         environment = worker_environment(
-            threads,
+            count,
             self.mark,
             framework.environment if framework else {},
             backend,
@@ -118,7 +122,7 @@ class Crew:
             self._session_class(contestant),
             (self.folder / "logs" / f"{file_name}.log").absolute(),
             environment,
-            self.cpus,
+            self.cpus if wanted == self.threads else host.choose_cpus(wanted, allowed_cpus()),
         )
         self.workers.append(worker)
         if self._janitor is not None and self._janitor.stdin is not None:

@@ -68,9 +68,10 @@ class _Run:
         interrupted = False
         try:
             with self._crew:
-                self._first_process()
-                for process in range(1, self._plan.effort.processes):
-                    self._another_process(process)
+                for condition in range(len(self._plan.conditions)):
+                    self._under(condition)
+                    for process in range(1, self._plan.effort.processes):
+                        self._another_process(process)
                 for arm in self._alive():
                     self._tell_state(arm.name, events.DONE)
         except KeyboardInterrupt:
@@ -79,6 +80,21 @@ class _Run:
         record = self._file.record()
         self._tell(events.RowsReady(record.measurements, final=True))
         return record
+
+    def _under(self, condition: int) -> None:
+        """The first process of each contestant under a condition; proofs are made before the first."""
+        if condition == 0:
+            self._first_process()
+            return
+        for arm in self._arms:
+            if arm.worker is not None:
+                self._crew.end(arm.worker)
+                arm.worker = None
+            arm.condition = condition
+            if not arm.out_for_good:
+                arm.reason = None  # what a contestant cannot do under one condition it may do under another
+        self._another_process(0)
+        self._take_outputs()
 
     def _first_process(self) -> None:
         """Proofs, cold starts, and one process of each contestant timed."""
@@ -89,7 +105,12 @@ class _Run:
             if self._time(first, self._plan.effort.first_rounds):
                 self._tell(events.RowsReady(self._file.record().measurements, final=False))
         self._settle(self._arms)
-        if self._time(self._arms) and self._plan.proving is not None:
+        self._time(self._arms)
+        self._take_outputs()
+
+    def _take_outputs(self) -> None:
+        """What the timed processes compute for the proof's inputs; and whatever else is still to be done."""
+        if self._plan.tasks and self._plan.proving is not None:
             for arm in self._alive():
                 self._background.add(self._preparing.outputs_job(arm))
         while not self._background.idle:
@@ -153,7 +174,8 @@ class _Run:
         if arm.reason is not None:
             return
         arm.reason = reason
-        self._file.write(Failure(arm.name, stage, reason))
+        arm.out_for_good = stage == "prove"
+        self._file.write(Failure(arm.name, stage, reason, None if arm.out_for_good else arm.condition))
         if arm.worker is not None:
             self._background.cancel(arm.worker)
             self._crew.end(arm.worker)
@@ -174,9 +196,10 @@ def _header(plan: Plan) -> Header:
         contestants=tuple(entry.name for entry in plan.entries),
         tasks=tuple((task.kind, task.batch_size) for task in plan.tasks),
         twin_of=plan.twin_of,
-        threads=plan.thread_count,
+        threads=plan.conditions[0].threads,
         seed=plan.seed,
         proving=plan.proving is not None,
         effort=facts,
         constants=dict(plan.constants),
+        conditions=tuple((condition.threads, condition.precision) for condition in plan.conditions),
     )

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from assay.errors import DataError, NotFoundError
+from assay.errors import DataError, NotFoundError, unknown
 from assay.frameworks.base import Contestant
 from assay.measure.effort import QUICK, Effort
 
@@ -37,6 +37,31 @@ class Task:
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.batch_size}"
+
+
+FLOAT32 = "float32"
+PRECISIONS = (FLOAT32, "bfloat16", "float64")
+
+
+@dataclass(frozen=True, order=True)
+class Condition:
+    """What a process is started under, beside its contestant: everything that no process can change later.
+
+    Every task is timed under every condition; contestants are compared under the same one only. `precision` "bfloat16"
+    is mixed precision as each framework means it: float32 parameters, computed with in bfloat16 where that is safe.
+    """
+
+    threads: int
+    precision: str = FLOAT32
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
+        if self.threads < 1:
+            raise DataError(f"{self.threads} threads: expected at least 1")
+
+    def __str__(self) -> str:
+        return f"{self.threads} threads, {self.precision}"
 
 
 @dataclass(frozen=True)
@@ -133,6 +158,7 @@ class Plan:
     curve: Curve | None = None  # needs `proving`: it is trained in the process that proves
     effort: Effort = QUICK
     threads: int = 0  # 0: as many as there are CPUs for us
+    under: tuple[Condition, ...] = ()  # none: once, with these threads in float32
     seed: int = 0
     baseline: str | None = None  # whose twin is measured; None: the first entry
     first_wave: tuple[str, ...] = ()  # contestants whose rows are wanted before all others are ready
@@ -146,6 +172,8 @@ class Plan:
             raise DataError("nothing to measure: the plan has no entries")
         if doubled := {name for name in names if names.count(name) > 1}:
             raise DataError(f"contestants given twice: {', '.join(sorted(doubled))}")
+        if len(set(self.under)) < len(self.under):
+            raise DataError(f"conditions given twice: {'; '.join(map(str, self.under))}")
         for name in (*self.first_wave, *([self.baseline] if self.baseline else [])):
             if name not in names:
                 raise NotFoundError(f"{name!r} is not among the plan's contestants: {', '.join(names)}")
@@ -154,6 +182,11 @@ class Plan:
         """Where a worker leaves arrays of a contestant."""
         name = contestant.replace("/", "-").replace(":", "-")
         return (self.folder / "arrays" / f"{name}-{what}.npz").absolute()
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """In the order they are measured in; the first is the one that recommendations are made from."""
+        return self.under or (Condition(self.thread_count),)
 
     @property
     def twin_of(self) -> str:

@@ -50,14 +50,15 @@ class Preparing:
     def _script(self, arm: Arm) -> Script:
         limits, name = self._plan.effort.limits, arm.name
         self._state(name, events.IMPORTING, "")
-        worker = arm.worker = self._crew.start("timing", arm.contestant)
+        condition = self._plan.conditions[arm.condition]
+        worker = arm.worker = self._crew.start("timing", arm.contestant, condition.threads)
         yield worker
         loaded, beside_load = yield from self._ask(worker, "load", limits.load)
         self._state(name, events.BUILDING, "")
         folder = str(arm.entry.folder.absolute())
         mode = arm.contestant.mode
         opened, beside_open = yield from self._ask(
-            worker, "open", limits.load, folder=folder, mode=mode, dtype="float32"
+            worker, "open", limits.load, folder=folder, mode=mode, dtype=condition.precision
         )
         self._file.write(
             Cold(
@@ -71,6 +72,7 @@ class Preparing:
                 beside=beside_load or beside_open,
                 cache=tuple(opened["cache"]),
                 device=opened["device"],
+                condition=arm.condition,
             )
         )
         yield from self._ask(
@@ -111,12 +113,14 @@ class Preparing:
         worker, proving = arm.worker, self._plan.proving
         if worker is None or proving is None:
             raise WorkerError(f"{arm.name}: there is no worker or no proof to take outputs for")
-        save = self._plan.array_file(arm.name, "float32")
+        condition = self._plan.conditions[arm.condition]
+        save = self._plan.array_file(arm.name, f"{condition.precision}-{condition.threads}")
         arrays = str(proving.arrays.absolute())
         reply, _ = yield from self._ask(
             worker, "outputs", self._plan.effort.limits.compile, arrays=arrays, save=str(save)
         )
-        self._file.write(Outputs(arm.name, arm.process, str(save), reply["not_finite"], reply["subnormal"]))
+        health = (reply["not_finite"], reply["subnormal"])
+        self._file.write(Outputs(arm.name, arm.process, str(save), *health, condition=arm.condition))
         self._tell(events.OutputsReady(arm.name, str(save)))
         if reply["not_finite"] or reply["subnormal"]:
             self._tell(
@@ -147,4 +151,5 @@ def _first_calls(arm: Arm, worker: WorkerProcess, task: Task, reply: Mapping[str
         peak_is_of_the_task=reply["high_water_is_of_the_task"],
         beside=beside,
         cache=tuple(reply["cache"]),
+        condition=arm.condition,
     )

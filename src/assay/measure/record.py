@@ -36,6 +36,7 @@ class Header:
     proving: bool
     effort: Mapping[str, Any]  # the fields of `Effort`, its label and whether it is indicative
     constants: Mapping[str, Any]  # of train.py, while timed
+    conditions: tuple[tuple[int, str], ...] = ()  # threads, precision; none: `threads` in float32
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Cold:
     beside: bool
     cache: tuple[int, int] = (0, 0)  # compiled programs found in the cache on disk while building, and not found
     device: str = "cpu"  # what it computes on
+    condition: int = 0  # which of the header's conditions
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class FirstCalls:
     peak_is_of_the_task: bool  # False: the mark could not be reset, it is that of the process so far
     beside: bool
     cache: tuple[int, int] = (0, 0)  # compiled programs found in the cache on disk, and not found
+    condition: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class Warmup:
     times_s: tuple[float, ...]
     compiles: int
     series: str
+    condition: int = 0
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,7 @@ class Sample:
     compiles: int
     began_ns: int  # monotonic clock
     void: str | None = None  # why the sample does not count
+    condition: int = 0
 
     @property
     def seconds(self) -> float:
@@ -151,6 +156,7 @@ class Outputs:
     arrays: str
     not_finite: int
     subnormal: int
+    condition: int = 0
 
 
 @dataclass(frozen=True)
@@ -167,6 +173,7 @@ class Failure:
     contestant: str
     stage: str
     reason: str
+    condition: int | None = None  # None: under all of them
 
 
 @dataclass(frozen=True)
@@ -179,7 +186,7 @@ class End:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One contestant at one task. Times are per call; `samples_s` are the means of each sample's calls.
+    """One contestant at one task under one condition. Times are per call; `samples_s` are the means of each sample's calls.
 
     `interval_s` is an order-statistic interval of the median (at least 95 % where there are 6 samples or more, else the
     range): it tells of this process only, which is why `label` says "indicative".
@@ -205,6 +212,8 @@ class Measurement:
     cpu_per_wall: float | None = None  # CPUs kept busy, on average
     series: str | None = None
     void_samples: int = 0
+    threads: int = 0
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -230,12 +239,31 @@ class Record:
         return self.end is None or self.end.interrupted
 
     @property
+    def conditions(self) -> tuple[tuple[int, str], ...]:
+        """Threads and precision of every condition that was asked for."""
+        return self.header.conditions or ((self.header.threads, "float32"),)
+
+    def under(self, condition: int) -> Record:
+        """What was found under one condition, as the record of a run that had no other."""
+        threads, precision = self.conditions[condition]
+        of_it = {
+            name: tuple(fact for fact in getattr(self, name) if fact.condition in (condition, None))
+            for name in _UNDER_CONDITIONS
+        }
+        header = dataclasses.replace(self.header, threads=threads, conditions=((threads, precision),))
+        kept = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        return Record(**{**kept, **of_it, "header": header})
+
+    @property
     def measurements(self) -> tuple[Measurement, ...]:
-        """One for every contestant and task of the plan, failed and missing ones included."""
+        """One for every contestant, task and condition of the plan, failed and missing ones included."""
         from assay.measure.summary import measurements
 
         return measurements(self)
 
+
+# The fields of Record whose facts belong to a condition.
+_UNDER_CONDITIONS = ("colds", "first_calls", "warmups", "samples", "outputs", "failures")
 
 # Line kind → class, and the field of Record that collects it (None: a single one).
 _KINDS: dict[str, tuple[type, str | None]] = {

@@ -80,9 +80,8 @@ class Rounds:
                 times = tuple(nanoseconds / 1e9 for nanoseconds in reply["times_ns"])
                 arm.seconds[str(task)] = level(times)
                 shape = classify(times)
-                self._file.write(
-                    Warmup(arm.name, arm.process, task.kind, task.batch_size, times, reply["compiles"], shape)
-                )
+                of_task = (arm.name, arm.process, task.kind, task.batch_size)
+                self._file.write(Warmup(*of_task, times, reply["compiles"], shape, condition=arm.condition))
 
     def _rounds(self, arms: Sequence[Arm], count: int) -> None:
         chosen = {task: self._choose(task, arms) for task in self._plan.tasks}
@@ -139,6 +138,7 @@ class Rounds:
             compiles=reply["compiles"],
             began_ns=reply["began_ns"],
             void=_void(slot.arm, reply["compiles"]),
+            condition=slot.arm.condition,
         )
         self._file.write(sample)
         self._done += sample.void is None

@@ -13,9 +13,10 @@ _FEWEST = 3
 
 
 def measurements(record: Record) -> tuple[Measurement, ...]:
-    """In the order of the plan: contestants, and for each its tasks."""
+    """In the order of the plan: conditions, contestants, and for each its tasks."""
     return tuple(
-        _measurement(record, contestant, kind, size)
+        _measurement(part, contestant, kind, size)
+        for part in map(record.under, range(len(record.conditions)))
         for contestant in record.header.contestants
         for kind, size in record.header.tasks
     )
@@ -37,6 +38,7 @@ def _measurement(record: Record, contestant: str, kind: str, size: int) -> Measu
     status, reason = _status(record, mine, good, failed)
     shown = good if status == "ok" else []
     cold = _of_calls(firsts)
+    ((threads, precision),) = record.conditions
     series = [
         warmup.series
         for warmup in record.warmups
@@ -60,6 +62,8 @@ def _measurement(record: Record, contestant: str, kind: str, size: int) -> Measu
         peak_memory_bytes=_peak(record, contestant, firsts),
         series=series[-1] if series else None,
         void_samples=len(mine) - len(good),
+        threads=threads,
+        precision=precision,
     )
 
 
