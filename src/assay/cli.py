@@ -312,12 +312,44 @@ def train(
         raise SystemExit(_INTERRUPTED)
 
 
+def _open_sizes(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
+    found = {}
+    for text in values:
+        name, _sign, number = text.partition("=")
+        if not name.strip() or not number.strip().isdecimal():
+            raise click.BadParameter(f"{text!r}: expected a name and a number, as in batch=8")
+        found[name.strip()] = int(number)
+    return found
+
+
 @main.command()
 @click.argument("model")
 @_inputs
-def summary(model: str, inputs: tuple[str, ...]) -> None:
-    """Show what MODEL holds: its modules with their classes and numbers of parameters."""
-    click.echo(_load(model, inputs=inputs).summary())
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    callback=_open_sizes,
+    metavar="NAME=NUMBER",
+    help="A size that MODEL leaves open, such as batch=8, for counting; 1 by default. Once for each.",
+)
+@click.option(
+    "--all/--folded", "every", default=None, help="Every module, or repeated ones as one; by the table's length."
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write every module to this file.")
+def summary(
+    model: str, inputs: tuple[str, ...], sizes: dict[str, int], every: bool | None, json_file: Path | None
+) -> None:
+    """Show what MODEL holds: its modules with their classes, outputs, parameters and multiply-accumulates."""
+    from assay.show.files import check_writable
+    from assay.show.summary import print_summary, save_summary
+
+    if json_file is not None:
+        check_writable(json_file)
+    found = _load(model, inputs=inputs).summary(sizes)
+    if json_file is not None:
+        save_summary(found, json_file)
+    print_summary(found, folded=None if every is None else not every)
 
 
 @main.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +17,7 @@ from assay.errors import ModelError, OutputError
 
 if TYPE_CHECKING:
     from assay.nn.optimizers import Training
+    from assay.show.summary import Summary
     from assay.write.package import Package
 
 # Metadata keys. They travel inside the ONNX file, so that a model written to disk and brought back keeps its structure.
@@ -136,20 +137,11 @@ class Model:
 
         return write(self, framework)
 
-    def summary(self) -> str:
-        """A table of the modules that hold parameters: path, class, parameter count."""
-        rows: dict[str, int] = {}
-        for value in self.parameters():
-            owner = value.name.rpartition(".")[0] if value.name else ""
-            rows[owner] = rows.get(owner, 0) + (0 if value.const_value is None else value.const_value.size)
-        width = max([len(path) for path in rows] + [6])
-        known = self.modules
-        lines = [f"{'module':<{width}}  {'class':<20} {'parameters':>12}"]
-        for path, count in rows.items():
-            class_name = known[path].class_name if path in known else ""
-            lines.append(f"{path:<{width}}  {class_name:<20} {count:>12,}")
-        lines.append(f"{'total':<{width}}  {'':<20} {sum(rows.values()):>12,}")
-        return "\n".join(lines)
+    def summary(self, sizes: Mapping[str, int] | None = None) -> Summary:
+        """The modules with their outputs, parameters and multiply-accumulates; see `assay.verbs.summary.summary`."""
+        from assay.verbs.summary import summary
+
+        return summary(self, sizes)
 
 
 def lift_constants(model: Model) -> None:
