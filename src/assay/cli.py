@@ -105,7 +105,21 @@ _threads = click.option(
     "--task", type=click.Choice(["train", "infer", "both"]), default="both", show_default=True, help="What to time."
 )
 @click.option("--batch-size", type=int, default=None, help="Examples at once; the workload's by default.")
-@click.option("--effort", default="quick", show_default=True, help="How hard to measure: quick.")
+@click.option(
+    "--effort",
+    default="quick",
+    show_default=True,
+    metavar="EFFORT",
+    help="quick: one process each, indicative. standard: 6 processes each, and more until intervals are within 2 % or 15 "
+    "minutes are over. rigorous: from 10 on, until they are within 1 % or an hour is over, with cold and warm starts.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=1),
+    default=None,
+    metavar="SECONDS",
+    help="Begin no process that would end after this, even if the effort asks for more.",
+)
 @_threads
 @_seed
 @click.option(
@@ -136,7 +150,7 @@ def compare(model: str, json_file: Path | None, html_file: Path | None, keep: Pa
         modes=chosen["modes"],
         task=chosen["task"],
         batch_size=chosen["batch_size"],
-        effort=_effort(chosen["effort"]),
+        effort=_effort(chosen["effort"], chosen["budget"]),
         threads=chosen["threads"] or 0,
         seed=chosen["seed"],
         curves=chosen["curves"],
@@ -161,13 +175,19 @@ def _watched(run: Callable[[Any], Any], title: str) -> Any:
         return run(lambda field: stack.enter_context(Progress([item.name for item in field.contestants], title=title)))
 
 
-def _effort(name: str) -> Effort:
-    from assay.measure import QUICK
+def _effort(name: str, budget: float | None) -> Effort:
+    from dataclasses import replace
 
-    known = {QUICK.name: QUICK}
-    if name not in known:
-        raise unknown("effort", name, known)
-    return known[name]
+    from assay.measure import EFFORTS
+
+    if name not in EFFORTS:
+        raise unknown("effort", name, EFFORTS)
+    effort = EFFORTS[name]
+    if budget is None:
+        return effort
+    if effort.most_processes == 1:
+        raise DataError(f"--budget has no meaning for --effort {name}, which measures one process of each contestant")
+    return replace(effort, budget_s=budget, strict_budget=True)
 
 
 def _load(

@@ -20,7 +20,9 @@ BLOCKS = st.dictionaries(st.integers(0, 3), st.dictionaries(st.integers(0, 12), 
 
 @given(st.floats(-50, 50), st.integers(1, 60))
 def test_students_t(value: float, freedom: int) -> None:
-    assert paired.student_cdf(value, freedom) == pytest.approx(stats.t.cdf(value, freedom), abs=1e-10)
+    assert paired.student_cdf(value, freedom) == pytest.approx(
+        stats.t.cdf(value, freedom), abs=1e-9
+    )  # scipy is 2e-10 off near 0
 
 
 @given(st.floats(0.001, 0.999), st.integers(1, 60))

@@ -132,7 +132,7 @@ def test_measurements(written: Path) -> None:
     assert trained.first_call_s == 3.0 and trained.third_call_s == 0.01
     assert trained.peak_memory_bytes == 250_000
     assert trained.cpu_per_wall == pytest.approx(2.0)
-    assert trained.label == "indicative"
+    assert trained.label == "indicative: one process per contestant"
     assert inferred.status == "not-run" and inferred.median_s is None
     assert different.status == "failed" and different.reason == "gradient of w is off by 0.1"
 

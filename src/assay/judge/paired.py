@@ -4,6 +4,12 @@ Two arms are compared by the logarithm of the ratio of their times *within a blo
 so that whatever slows the machine for a while slows both sides of the ratio. Within one process the median of these is
 taken; over processes the mean of those medians with Student's t, because processes, not samples, are the independent
 repetitions: one process's memory layout alone can make identical code a few per cent faster or slower.
+
+Where the scatter of a pilot decided how many processes followed, the interval is Stein's (1945, "A two-sample test for a
+linear hypothesis whose power is independent of the variance"): the mean of all, with the deviation and the degrees of
+freedom of the pilot. The usual interval of all of them would cover the truth in 93 instead of 95 % of the cases, because
+a pilot that scatters little by chance is followed by few; it is taken only where it is the wider one, as on a machine
+that became noisier after the pilot.
 """
 
 from __future__ import annotations
@@ -12,6 +18,9 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from assay.measure.record import Sample
 from assay.measure.summary import median_interval
@@ -67,11 +76,12 @@ def log_ratios(a: Blocks, b: Blocks) -> dict[int, list[float]]:
     return found
 
 
-def compare(a: Blocks, b: Blocks, confidence: float = CONFIDENCE) -> Paired | None:
+def compare(a: Blocks, b: Blocks, confidence: float = CONFIDENCE, pilot: int | None = None) -> Paired | None:
     """How the times of two arms relate; None if they share no block.
 
     One process: the median over blocks with an order-statistic interval (its range, if there are fewer than 6 blocks).
-    More: the mean of the processes' medians with Student's t interval.
+    More: the mean of the processes' medians with Student's t interval. `pilot`: the number of processes whose scatter
+    decided how many there are.
     """
     ratios = log_ratios(a, b)
     if not ratios:
@@ -81,12 +91,41 @@ def compare(a: Blocks, b: Blocks, confidence: float = CONFIDENCE) -> Paired | No
         (values,) = ratios.values()
         low, high, _ = median_interval(values, confidence)
         return Paired(statistics.median(values), low, high, count, 1, None)
-    medians = [statistics.median(values) for values in ratios.values()]
-    mean, freedom = statistics.fmean(medians), len(medians) - 1
-    error = statistics.stdev(medians) / math.sqrt(len(medians))
-    half = student_quantile((1 + confidence) / 2, freedom) * error
-    p_value = 2 * (1 - student_cdf(abs(mean) / error, freedom)) if error > 0 else (1.0 if mean == 0 else 0.0)
+    medians = np.array([statistics.median(values) for values in ratios.values()])
+    mean, half = (float(value) for value in mean_interval(medians, confidence, pilot))
+    p_value = max(_p_value(mean, error, freedom) for error, freedom in _errors(medians, pilot))
     return Paired(mean, mean - half, mean + half, count, len(medians), p_value)
+
+
+def mean_interval(
+    medians: NDArray[np.float64], confidence: float = CONFIDENCE, pilot: int | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The mean over the last axis, the processes, and the half-width of its interval; any axes before it are kept."""
+    halves = [student_quantile((1 + confidence) / 2, freedom) * error for error, freedom in _errors(medians, pilot)]
+    return medians.mean(-1), np.max(halves, 0)
+
+
+def _errors(medians: NDArray[np.float64], pilot: int | None) -> list[tuple[NDArray[np.float64], int]]:
+    """Standard errors of the mean with their degrees of freedom: by all processes, and by those of the pilot."""
+    count = medians.shape[-1]
+    known = [count] if pilot is None or not 2 <= pilot < count else [count, pilot]
+    return [(medians[..., :first].std(-1, ddof=1) / math.sqrt(count), first - 1) for first in known]
+
+
+def _p_value(mean: float, error: NDArray[np.float64], freedom: int) -> float:
+    """That the truth is zero, two-sided."""
+    if not error > 0:
+        return 1.0 if mean == 0 else 0.0
+    return 2 * (1 - student_cdf(abs(mean) / float(error), freedom))
+
+
+def processes_for(medians: Sequence[float], half_width: float, confidence: float = CONFIDENCE) -> int:
+    """How many processes give an interval of this half-width, by the scatter of these first ones (Stein's rule).
+
+    `half_width` is in the logarithm of the ratio, as `medians` are.
+    """
+    quantile = student_quantile((1 + confidence) / 2, len(medians) - 1)
+    return math.ceil((quantile * statistics.stdev(medians) / half_width) ** 2)
 
 
 def smallest_difference(twins: Paired) -> float:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from itertools import combinations
 
 from assay.judge import paired, words
+from assay.measure.effort import describe, is_indicative
 from assay.measure.record import Measurement, Record
 
 TOO_BUSY = 0.5  # of the time that threads could have run they waited: then other programs are measured, not frameworks
@@ -67,6 +68,8 @@ class TaskVerdict:
     smallest_difference: float | None
     comparisons: tuple[Comparison, ...] = ()  # every pair, the faster first
     left_out: tuple[tuple[str, str], ...] = ()  # contestants without a figure, and why
+    twins: paired.Paired | None = None  # the A/A twin against its contestant: what identical code showed
+    twin_of: str | None = None
     too_busy: float | None = None  # ready threads waited for a CPU this part of their time, too much for a verdict
     threads: int = 0
     precision: str = "float32"
@@ -118,16 +121,16 @@ def judge(record: Record, code_lines: Mapping[str, int] | None = None) -> Verdic
 
     Any failure of the statistics withholds the verdict: no number is better than a wrong one.
     """
-    label = str(record.header.effort.get("label", ""))
-    indicative = bool(record.header.effort.get("indicative", True))
+    parts = [record.under(condition) for condition in range(len(record.conditions))]
+    processes = max(1, min(part.processes for part in parts))
+    label, indicative = describe(processes), is_indicative(processes)
     try:
         from assay.judge.recommend import recommendations
 
-        parts = [record.under(condition) for condition in range(len(record.conditions))]
         by_part = [tuple(_under(record, part, _task(part, *task)) for task in record.header.tasks) for part in parts]
         # What is recommended is recommended for the first condition: the others tell how it changes with them.
         advice = recommendations(parts[0], by_part[0], code_lines or {})
-        found = [note for part, tasks in zip(parts, by_part, strict=True) for note in _notes(part, tasks, indicative)]
+        found = [note for part, tasks in zip(parts, by_part, strict=True) for note in _notes(part, tasks)]
         tasks = tuple(task for of_part in by_part for task in of_part)
         return Verdict("given", indicative, label, tasks, advice, tuple(dict.fromkeys(found)))
     except Exception as error:  # whatever it is, it must not look like a result
@@ -153,20 +156,23 @@ def _task(record: Record, kind: str, size: int) -> TaskVerdict:
         return TaskVerdict(kind, size, (), None, f"{words.task(kind, size)}: nothing was measured", None, (), left_out)
     waited = max(_waited(record, name, kind, size) for name in blocks)
     busy = waited if waited > TOO_BUSY else None
-    floor = _floor(record, kind, size)
-    ordered = _ordered(blocks, medians)
-    comparisons = _compare_all(ordered, blocks, medians, None if busy else floor)
+    twin_of, twins = twins_of(record, kind, size)
+    floor = _floor(twins, record)
+    ranked = ordered(blocks, medians)
+    comparisons = _compare_all(ranked, blocks, medians, None if busy else floor, pilot_of(record))
     of_pair = {(c.a, c.b): c for c in comparisons}
-    ranking = [Standing(ordered[0], medians[ordered[0]], 1.0, None, Relation.FASTEST)]
-    for name in ordered[1:]:
-        comparison = of_pair[ordered[0], name]
+    ranking = [Standing(ranked[0], medians[ranked[0]], 1.0, None, Relation.FASTEST)]
+    for name in ranked[1:]:
+        comparison = of_pair[ranked[0], name]
         interval = comparison.interval and (1 / comparison.interval[1], 1 / comparison.interval[0])
         relation = Relation.SLOWER if comparison.outcome == "faster" else Relation(comparison.outcome)
         ranking.append(Standing(name, medians[name], 1 / comparison.ratio, interval, relation))
     separated = len(ranking) > 1 and ranking[1].relation is Relation.SLOWER
-    winner = ordered[0] if separated else None
+    winner = ranked[0] if separated else None
     statement = _statement(kind, size, ranking, floor, busy)
-    return TaskVerdict(kind, size, tuple(ranking), winner, statement, floor, tuple(comparisons), left_out, busy)
+    return TaskVerdict(
+        kind, size, tuple(ranking), winner, statement, floor, tuple(comparisons), left_out, twins, twin_of, busy
+    )
 
 
 def _waited(record: Record, contestant: str, kind: str, size: int) -> float:
@@ -187,24 +193,36 @@ def _median(measurement: Measurement) -> float:
     return measurement.median_s
 
 
-def _floor(record: Record, kind: str, size: int) -> float | None:
-    """Below this nothing is told: the A/A twin's width and, with one process each, what processes differ by.
+def pilot_of(record: Record) -> int | None:
+    """The number of processes whose scatter decided how many there are."""
+    found = record.header.effort.get("processes")
+    return int(found) if found is not None else None
+
+
+def twins_of(record: Record, kind: str, size: int) -> tuple[str | None, paired.Paired | None]:
+    """The A/A twin against its contestant; of several (the first one was lost) the one that shows most."""
+    shown: tuple[str | None, paired.Paired | None] = (None, None)
+    for name in sorted({s.contestant for s in record.samples if s.twin and (s.task, s.batch_size) == (kind, size)}):
+        twin = paired.blocks_of(record.samples, name, kind, size, twin=True)
+        pair = paired.compare(twin, paired.blocks_of(record.samples, name, kind, size), pilot=pilot_of(record))
+        most = paired.smallest_difference(shown[1]) if shown[1] is not None else -1.0
+        if pair is not None and paired.smallest_difference(pair) > most:
+            shown = name, pair
+    return shown
+
+
+def _floor(twins: paired.Paired | None, record: Record) -> float | None:
+    """Below this nothing is told: the A/A twin's width and, with few processes, what processes differ by.
 
     None if the twin was not measured: then nothing can be told at all.
     """
-    twins = {s.contestant for s in record.samples if s.twin and (s.task, s.batch_size) == (kind, size)}
-    widths = []
-    for name in twins:
-        original = paired.blocks_of(record.samples, name, kind, size)
-        found = paired.compare(paired.blocks_of(record.samples, name, kind, size, twin=True), original)
-        widths += [paired.smallest_difference(found)] if found is not None else []
-    if not widths:
+    if twins is None:
         return None
-    processes = len({s.process for s in record.samples if (s.task, s.batch_size) == (kind, size)})
-    return max([*widths, *([ONE_PROCESS] if processes == 1 else [])])
+    least = ONE_PROCESS if is_indicative(record.processes) else 0.0
+    return max(paired.smallest_difference(twins), least)
 
 
-def _ordered(blocks: Mapping[str, paired.Blocks], medians: Mapping[str, float]) -> list[str]:
+def ordered(blocks: Mapping[str, paired.Blocks], medians: Mapping[str, float]) -> list[str]:
     """Contestants, fastest first, each placed by its paired ratio to the one that took part in most blocks."""
     common = max(blocks, key=lambda name: (sum(map(len, blocks[name].values())), -medians[name]))
 
@@ -216,11 +234,15 @@ def _ordered(blocks: Mapping[str, paired.Blocks], medians: Mapping[str, float]) 
 
 
 def _compare_all(
-    ordered: list[str], blocks: Mapping[str, paired.Blocks], medians: Mapping[str, float], floor: float | None
+    ranked: list[str],
+    blocks: Mapping[str, paired.Blocks],
+    medians: Mapping[str, float],
+    floor: float | None,
+    pilot: int | None,
 ) -> list[Comparison]:
     """Every pair, the faster first, with p-values adjusted for their number."""
-    pairs = list(combinations(ordered, 2))
-    found = [paired.compare(blocks[a], blocks[b]) for a, b in pairs]
+    pairs = list(combinations(ranked, 2))
+    found = [paired.compare(blocks[a], blocks[b], pilot=pilot) for a, b in pairs]
     raw = [pair.p_value for pair in found if pair is not None and pair.p_value is not None]
     adjusted = iter(paired.holm(raw))
     comparisons = []
@@ -275,14 +297,24 @@ def _statement(kind: str, size: int, ranking: list[Standing], floor: float | Non
     return f"{what}: no winner, {words.listed(close)} {how} (about {words.seconds(first.median_s)}){limit}"
 
 
-def _notes(record: Record, tasks: tuple[TaskVerdict, ...], indicative: bool) -> list[str]:
+def _notes(record: Record, tasks: tuple[TaskVerdict, ...]) -> list[str]:
     """What a reader has to know to read the verdict rightly."""
     notes = list(record.environment.notes)
-    if indicative:
+    processes = max(1, record.processes)
+    if is_indicative(processes):
+        few = "one process" if processes == 1 else f"{processes} processes"
         notes.append(
-            "indicative: one process per contestant cannot tell a difference between frameworks from one between "
+            f"indicative: {few} per contestant cannot tell a difference between frameworks from one between "
             f"processes, so nothing under {words.percent(ONE_PROCESS)} is called a difference"
         )
+    notes += [
+        f"{words.task(task.task, task.batch_size)}: identical code was called different, {_shown(task.twins)}"
+        for task in tasks
+        if task.twins is not None and task.twins.processes > 1 and task.twins.excludes_zero
+    ]
+    if record.losses:
+        lost = sorted({loss.contestant for loss in record.losses})
+        notes.append(f"lost a worker and went on in a new process: {words.listed(lost)}")
     widths = [task.smallest_difference for task in tasks if task.smallest_difference is not None]
     if widths and max(widths) > 2 * ONE_PROCESS:
         notes.append(
@@ -303,6 +335,11 @@ def _notes(record: Record, tasks: tuple[TaskVerdict, ...], indicative: bool) -> 
     if busy := _too_many_threads(record):
         notes.append(busy)
     return notes
+
+
+def _shown(pair: paired.Paired) -> str:
+    low, high = (words.signed_percent(bound - 1) for bound in pair.interval)
+    return f"by {words.signed_percent(pair.ratio - 1)} ({low} to {high})"
 
 
 def _too_many_threads(record: Record) -> str | None:

@@ -34,6 +34,11 @@ def percent(value: float) -> str:
     return f"{value * 100:.{1 if value < 0.1 else 0}f} %"
 
 
+def signed_percent(value: float) -> str:
+    """`+1.2 %`, `−0.3 %`."""
+    return ("−" if value < 0 else "+") + percent(abs(value))
+
+
 def listed(names: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assay.measure.effort import QUICK, Effort
+    from assay.measure.effort import EFFORTS, QUICK, RIGOROUS, STANDARD, Effort
     from assay.measure.manager import measure
     from assay.measure.plan import LATER, Condition, Curve, Entry, Plan, ProofResult, Proving, Task
     from assay.measure.record import Record, read_record
 
 __all__ = [
+    "EFFORTS",
     "LATER",
     "QUICK",
+    "RIGOROUS",
+    "STANDARD",
     "Condition",
     "Curve",
     "Effort",
@@ -27,8 +30,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "EFFORTS": "effort",
     "LATER": "plan",
     "QUICK": "effort",
+    "RIGOROUS": "effort",
+    "STANDARD": "effort",
     "Condition": "plan",
     "Curve": "plan",
     "Effort": "effort",

@@ -22,15 +22,15 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "assay"
 
 
-def environment(target: Target, role: str, owner: str) -> dict[str, str]:
+def environment(target: Target, role: str, owner: str, home: Path | None = None) -> dict[str, str]:
     """The variables that make a worker keep its compiled programs; those that the user has set stay as they are.
 
-    `owner`: the contestant, or the target, whose programs they are.
+    `owner`: the contestant, or the target, whose programs they are. `home`: another folder than the user's.
     Where the folder cannot be made there are none, and the worker compiles everything anew.
     """
     if not target.compile_cache:
         return {}
-    place = folder() / "compiled" / role / owner.replace("/", "-").replace(":", "-")
+    place = (home.absolute() if home else folder()) / "compiled" / role / owner.replace("/", "-").replace(":", "-")
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError:

@@ -50,6 +50,9 @@ class Crew:
         self.cpus = host.choose_cpus(threads, allowed_cpus())
         self.limits = limits or Limits()
         self.workers: list[WorkerProcess] = []
+        self.cache_home: Path | None = (
+            None  # where compiled programs of timed workers are kept; None: the user's folder
+        )
         self._environment = dict(environment or {})
         self._sessions = dict(sessions or {})
         self.mark = uuid.uuid4().hex  # in the environment of every process of the run
@@ -139,7 +142,8 @@ class Crew:
         if contestant.framework not in frameworks() or contestant.target in self._sessions:
             return {}
         owner = contestant.target if role == PROOF else contestant.name
-        return caches.environment(find_target(contestant.target), role, owner)
+        home = None if role == PROOF else self.cache_home
+        return caches.environment(find_target(contestant.target), role, owner, home)
 
     def _session_class(self, contestant: Contestant) -> str:
         if contestant.target in self._sessions:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+ENOUGH = 6  # processes of each contestant, from which on a difference between them is more than indicative
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure. `processes` is the number of independent replicates of every contestant."""
+    """How long to measure. A replicate is one process of every contestant, all timed in the same rounds.
+
+    `processes` replicates are measured in any case, unless a strict budget ends the run before. Their scatter tells how
+    many are needed for intervals of `half_width`; so many follow, `most_processes` at most, as long as `budget_s` lasts.
+    """
 
     name: str
     processes: int  # replicates; a verdict that claims more than "indicative" needs at least 6
@@ -33,21 +39,28 @@ class Effort:
     first_rounds: int = 6  # of the first wave, whose members are all in the last wave too
     batches: int = 8  # distinct batches in rotation
     slots: int = 2  # workers that prepare at the same time while nothing is timed
+    most_processes: int = 1
+    half_width: float = 0.02  # of the intervals that are wanted, as a relative difference
+    budget_s: float | None = None  # no further replicate is begun if it would end after this
+    strict_budget: bool = False  # the budget counts before `processes` are done, too
+    own_twin: bool = False  # the A/A twin has a process of its own
+    cold_processes: int = 0  # replicates that start with an empty compile cache
+    restarts: int = 3  # of a contestant's lost workers in one run
     limits: Limits = field(default=Limits())
 
-    @property
-    def indicative(self) -> bool:
-        """True if too few processes are measured to tell a difference between frameworks from one between processes."""
-        return self.processes < 6
 
-    @property
-    def label(self) -> str:
-        """What must stand beside every number of this effort."""
-        if self.processes == 1:
-            return "indicative: one process per contestant"
-        if self.indicative:
-            return f"indicative: {self.processes} processes per contestant"
-        return f"{self.processes} processes per contestant"
+def is_indicative(processes: int) -> bool:
+    """True if too few processes are measured to tell a difference between frameworks from one between processes."""
+    return processes < ENOUGH
+
+
+def describe(processes: int) -> str:
+    """What must stand beside every number that comes from so many processes of each contestant."""
+    if processes == 1:
+        return "indicative: one process per contestant"
+    if is_indicative(processes):
+        return f"indicative: {processes} processes per contestant"
+    return f"{processes} processes per contestant"
 
 
 # Nine rounds are the fewest whose 95 % interval of the median leaves out the worst sample on either side.
@@ -61,3 +74,8 @@ QUICK = Effort(
     warmup_calls=10,
     warmup_seconds=1.5,
 )
+STANDARD = replace(QUICK, name="standard", processes=ENOUGH, most_processes=30, budget_s=900.0, own_twin=True)
+RIGOROUS = replace(
+    STANDARD, name="rigorous", processes=10, most_processes=60, half_width=0.01, budget_s=3600.0, cold_processes=3
+)
+EFFORTS = {effort.name: effort for effort in (QUICK, STANDARD, RIGOROUS)}

@@ -47,6 +47,19 @@ class RowsReady:
 
 
 @dataclass(frozen=True)
+class ReplicateDone:
+    """One more process of every contestant has been timed; `wanted` is how many there will be, as far as is known now.
+
+    `smallest_difference`: below this relative difference nothing could be told if the run ended now.
+    """
+
+    done: int
+    wanted: int
+    seconds_left: float
+    smallest_difference: float | None
+
+
+@dataclass(frozen=True)
 class OutputsReady:
     """Float32 outputs of a timed process are in a file (`output/0` …)."""
 
@@ -61,4 +74,4 @@ class Notice:
     text: str
 
 
-Event = StateChanged | SampleTaken | RowsReady | OutputsReady | Notice
+Event = StateChanged | SampleTaken | RowsReady | ReplicateDone | OutputsReady | Notice

@@ -3,6 +3,9 @@
 Contestants come in waves. The first wave is timed as soon as its members are ready, so that its rows can be shown; the
 last wave times everybody who is alive, together, because only arms of the same round can be paired. While a sample is
 timed nothing else of ours runs: workers that prepare are stopped, with the helpers they started.
+
+All of that happens in the first process of each contestant. More processes of each, as many as the effort and the
+scatter of the first ones ask for, are replicates of it, without proofs and waves.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 
 from assay import __version__
 from assay.errors import WorkerError
@@ -20,19 +24,24 @@ from assay.measure.arm import Arm
 from assay.measure.background import Background
 from assay.measure.crew import Crew
 from assay.measure.environment import environment
+from assay.measure.outlook import Look, blind
+from assay.measure.pace import Pace
 from assay.measure.plan import Plan, ProveCallback
 from assay.measure.prepare import Preparing
 from assay.measure.process import WorkerProcess
 from assay.measure.prover import Prover
-from assay.measure.record import FORMAT, End, Failure, Header, Record, RecordFile
+from assay.measure.record import FORMAT, Decision, End, Failure, Header, Loss, Record, RecordFile
 from assay.measure.rounds import Rounds
 
 OnEvent = Callable[[events.Event], None]
 
 
-def measure(plan: Plan, prove: ProveCallback | None = None, on_event: OnEvent | None = None) -> Record:
+def measure(
+    plan: Plan, prove: ProveCallback | None = None, on_event: OnEvent | None = None, look: Look = blind
+) -> Record:
     """Proves, prepares and times every contestant of the plan.
 
+    `look` is asked between processes how many of them the measurement needs.
     Everything is written to `plan.folder/record.jsonl` as it becomes known. A contestant that fails is recorded with
     its reason and the others go on. Ctrl-C ends the run: what is there is returned, and `interrupted` says so.
 
@@ -40,7 +49,7 @@ def measure(plan: Plan, prove: ProveCallback | None = None, on_event: OnEvent | 
     """
     file = RecordFile(plan.folder / "record.jsonl")
     try:
-        return _Run(plan, prove, on_event or (lambda event: None), file).run()
+        return _Run(plan, prove, on_event or (lambda event: None), file, look).run()
     finally:
         file.close()
 
@@ -48,20 +57,33 @@ def measure(plan: Plan, prove: ProveCallback | None = None, on_event: OnEvent | 
 class _Run:
     """The state of one run."""
 
-    def __init__(self, plan: Plan, prove: ProveCallback | None, tell: OnEvent, file: RecordFile) -> None:
+    def __init__(self, plan: Plan, prove: ProveCallback | None, tell: OnEvent, file: RecordFile, look: Look) -> None:
         self._plan = plan
         self._prove = prove
         self._tell = tell
         self._file = file
+        self._look = look
+        self._began = time.monotonic()
+        self._pace = Pace(plan.effort)
         self._arms = [Arm(entry) for entry in plan.entries]
+        self._twin: Arm | None = None  # of a process of its own
         self._crew = Crew(plan.folder, plan.thread_count, plan.environment, plan.sessions, plan.effort.limits)
-        self._background = Background(self._crew, plan.effort.slots, self._lost)
-        self._preparing = Preparing(plan, self._crew, self._background, file, self._tell_state, self._fail, tell)
-        self._rounds = Rounds(plan, self._crew, file, tell, random.Random(plan.seed), self._fail)
+        self._background = Background(self._crew, plan.effort.slots, self._waiting_lost)
+        self._preparing = Preparing(
+            plan, self._crew, self._background, file, self._tell_state, self._preparation_failed, tell
+        )
+        self._rounds = Rounds(
+            plan,
+            self._crew,
+            file,
+            tell,
+            random.Random(plan.seed),
+            lambda arm, error: self._lost(arm, "timing", str(error)),
+            lambda arm: self._preparing.job(arm).begin(),
+        )
 
     def run(self) -> Record:
         """The whole run, ended by itself or by Ctrl-C."""
-        began = time.monotonic()
         machine = environment(self._plan.thread_count, self._crew.cpus, self._plan.environment)
         self._file.write(_header(self._plan))
         self._file.write(machine)
@@ -70,43 +92,49 @@ class _Run:
             with self._crew:
                 for condition in range(len(self._plan.conditions)):
                     self._under(condition)
-                    for process in range(1, self._plan.effort.processes):
-                        self._another_process(process)
                 for arm in self._alive():
                     self._tell_state(arm.name, events.DONE)
         except KeyboardInterrupt:
             interrupted = True
-        self._file.write(End(time.monotonic() - began, interrupted))
+        self._file.write(End(time.monotonic() - self._began, interrupted))
         record = self._file.record()
         self._tell(events.RowsReady(record.measurements, final=True))
         return record
 
     def _under(self, condition: int) -> None:
-        """The first process of each contestant under a condition; proofs are made before the first."""
-        if condition == 0:
-            self._first_process()
-            return
+        """All processes under one condition; proofs are made before the first."""
+        self._pace = Pace(self._plan.effort, (condition + 1) / len(self._plan.conditions), self._began)
         for arm in self._arms:
-            if arm.worker is not None:
-                self._crew.end(arm.worker)
-                arm.worker = None
-            arm.condition = condition
+            self._end_worker(arm)
+            arm.condition, arm.losses = condition, 0
             if not arm.out_for_good:
                 arm.reason = None  # what a contestant cannot do under one condition it may do under another
-        self._another_process(0)
-        self._take_outputs()
+        self._first_process(condition)
+        while self._plan.tasks and self._alive() and self._pace.another():
+            self._another_process(self._pace.done)
+            self._end_process(condition)
+        if self._plan.effort.most_processes > 1 and self._plan.tasks and self._alive():
+            self._file.write(Decision(self._pace.summary()))
 
-    def _first_process(self) -> None:
-        """Proofs, cold starts, and one process of each contestant timed."""
-        self._queue_work()
-        first = [arm for arm in self._arms if arm.name in self._plan.first_wave]
-        if self._plan.tasks and first and len(first) < len(self._arms):
-            self._settle(first)
-            if self._time(first, self._plan.effort.first_rounds):
-                self._tell(events.RowsReady(self._file.record().measurements, final=False))
-        self._settle(self._arms)
-        self._time(self._arms)
+    def _first_process(self, condition: int) -> None:
+        """Proofs, if they have not been made, cold starts, and one process of each contestant timed."""
+        effort = self._plan.effort
+        self._rounds.replicates_left = effort.processes - 1
+        self._crew.cache_home = self._cache_of(0)
+        if condition:
+            self._another_process(0)
+        else:
+            self._queue_work()
+            first = [arm for arm in self._arms if arm.name in self._plan.first_wave]
+            if self._plan.tasks and first and len(first) < len(self._arms):
+                self._settle(first)
+                if self._time(first, effort.first_rounds):
+                    self._tell(events.RowsReady(self._file.record().measurements, final=False))
+            self._settle(self._arms)
+            self._time(self._with_twin(0))
         self._take_outputs()
+        if self._plan.tasks:
+            self._end_process(condition, self._seconds_of_a_process(condition))
 
     def _take_outputs(self) -> None:
         """What the timed processes compute for the proof's inputs; and whatever else is still to be done."""
@@ -118,14 +146,50 @@ class _Run:
 
     def _another_process(self, process: int) -> None:
         """One more replicate: new processes for all that are left, timed together."""
-        arms = self._alive()
-        for arm in arms:
-            if arm.worker is not None:
-                self._crew.end(arm.worker)
-            arm.worker, arm.process, arm.prepared, arm.seconds = None, process, False, {}
+        self._rounds.replicates_left = max(0, self._pace.wanted - process - 1)
+        self._crew.cache_home = self._cache_of(process)
+        for arm in self._alive():
+            arm.begin(process)
             self._background.add(self._preparing.job(arm))
-        self._settle(arms)
-        self._time(arms)
+        self._time(self._with_twin(process))
+
+    def _end_process(self, condition: int, expected: float | None = None) -> None:
+        """Ends the processes of a replicate, whose memory the next one needs, and sees how many more there will be."""
+        if self._plan.effort.most_processes > 1:
+            for arm in [*self._arms, *([self._twin] if self._twin else [])]:
+                self._end_worker(arm)
+        self._tell(self._pace.finished(lambda: self._look(self._file.record().under(condition)), expected))
+
+    def _end_worker(self, arm: Arm) -> None:
+        if arm.worker is not None:
+            self._crew.end(arm.worker)
+            arm.worker = None
+
+    def _with_twin(self, process: int) -> list[Arm]:
+        """All that are left, ready to be timed, with the baseline's A/A twin, which has a process of its own."""
+        arms = self._alive()
+        if not self._plan.effort.own_twin or not self._plan.tasks or not arms:
+            self._settle(arms)
+            return self._alive()
+        named = next((arm for arm in arms if arm.name == self._plan.twin_of), arms[0])
+        twin = self._twin = Arm(named.entry, twin=True, proven=True, process=process, condition=named.condition)
+        self._background.add(self._preparing.job(twin))
+        self._settle([*arms, twin])
+        return [arm for arm in [*arms, twin] if arm.reason is None]
+
+    def _seconds_of_a_process(self, condition: int) -> float:
+        """About how long one more process of all contestants will take: the last one, without its proofs and waits."""
+        record = self._file.record().under(condition)
+        seconds = sum(cold.import_s + cold.build_s for cold in record.colds if not cold.process)
+        seconds += sum(sum(first.wall_s) for first in record.first_calls if not first.process)
+        timed = sum(sample.wall_ns for sample in record.samples if not sample.process) / 1e9
+        warming = sum(sum(warmup.times_s) for warmup in record.warmups if not warmup.process)
+        return seconds / self._plan.effort.slots + timed * 1.2 + warming
+
+    def _cache_of(self, process: int) -> Path | None:
+        """An empty folder for compiled programs where a replicate has to start cold."""
+        cold = process < self._plan.effort.cold_processes
+        return self._plan.folder / "caches" / str(process) if cold else None
 
     def _queue_work(self) -> None:
         """Each contestant's proof and preparation: those of the first wave, then the others, in the plan's order."""
@@ -164,10 +228,32 @@ class _Run:
             self._rounds.run(ready, most)
         return bool(ready)
 
-    def _lost(self, worker: WorkerProcess, error: WorkerError) -> None:
-        for arm in self._arms:
-            if arm.worker is worker:
-                self._fail(arm, "waiting", str(error))
+    def _waiting_lost(self, worker: WorkerProcess, error: WorkerError) -> None:
+        for arm in [*self._arms, *([self._twin] if self._twin else [])]:
+            if arm.worker is worker and self._lost(arm, "waiting", str(error)):
+                self._background.add(self._preparing.job(arm))
+
+    def _preparation_failed(self, arm: Arm, stage: str, reason: str) -> None:
+        if stage == "prepare" and self._lost(arm, stage, reason):
+            self._background.add(self._preparing.job(arm))
+        else:
+            self._fail(arm, stage, reason)
+
+    def _lost(self, arm: Arm, stage: str, reason: str) -> bool:
+        """A worker failed. If its process is gone the arm may go on in a new one; if that has been tried, it is out."""
+        gone = arm.worker is not None and arm.worker.dead is not None
+        allowed = self._plan.effort.restarts
+        if arm.worker is not None and arm.worker.hung:  # waiting for it costs minutes each time
+            allowed = 0 if stage == "prepare" else min(1, allowed)
+        if not gone or arm.losses >= allowed or arm.reason is not None:
+            self._fail(arm, stage, reason)
+            return False
+        arm.losses += 1
+        self._file.write(Loss(arm.name, arm.process, stage, reason, self._rounds.block + (stage == "timing")))
+        self._tell(events.Notice(f"{reason}; it goes on in a new process"))
+        self._end_worker(arm)
+        arm.begin(arm.process)
+        return True
 
     def _fail(self, arm: Arm, stage: str, reason: str) -> None:
         """Takes a contestant out of the run; its samples so far stay."""
@@ -175,7 +261,10 @@ class _Run:
             return
         arm.reason = reason
         arm.out_for_good = stage == "prove"
-        self._file.write(Failure(arm.name, stage, reason, None if arm.out_for_good else arm.condition))
+        if arm.twin:  # of this process only: the next one has another
+            self._file.write(Decision(f"process {arm.process} has no A/A twin: {reason}"))
+        else:
+            self._file.write(Failure(arm.name, stage, reason, None if arm.out_for_good else arm.condition))
         if arm.worker is not None:
             self._background.cancel(arm.worker)
             self._crew.end(arm.worker)
@@ -183,12 +272,11 @@ class _Run:
         self._tell_state(arm.name, events.FAILED, reason)
 
     def _tell_state(self, contestant: str, state: str, detail: str = "") -> None:
-        self._tell(events.StateChanged(contestant, state, detail))
+        if self._twin is None or contestant != self._twin.name:
+            self._tell(events.StateChanged(contestant, state, detail))
 
 
 def _header(plan: Plan) -> Header:
-    effort = plan.effort
-    facts = asdict(effort) | {"label": effort.label, "indicative": effort.indicative}
     return Header(
         format=FORMAT,
         assay=__version__,
@@ -199,7 +287,7 @@ def _header(plan: Plan) -> Header:
         threads=plan.conditions[0].threads,
         seed=plan.seed,
         proving=plan.proving is not None,
-        effort=facts,
+        effort=asdict(plan.effort),
         constants=dict(plan.constants),
         conditions=tuple((condition.threads, condition.precision) for condition in plan.conditions),
     )

@@ -59,6 +59,7 @@ class WorkerProcess:
         self.paused_since: float | None = None
         self.pauses: list[tuple[int, int]] = []  # perf_counter_ns from and to
         self.dead: WorkerError | None = None
+        self.hung = False  # it was ended because it did not answer in time
         self._process = process
         self._requests = requests
         self._replies = replies
@@ -161,6 +162,7 @@ class WorkerProcess:
             return None
         if now < self.pending.deadline:
             return None
+        self.hung = True
         words = last_words(self.log)
         size = self.log.stat().st_size if self.log.exists() else 0
         with contextlib.suppress(ProcessLookupError):

@@ -34,7 +34,7 @@ class Header:
     threads: int
     seed: int
     proving: bool
-    effort: Mapping[str, Any]  # the fields of `Effort`, its label and whether it is indicative
+    effort: Mapping[str, Any]  # the fields of `Effort`
     constants: Mapping[str, Any]  # of train.py, while timed
     conditions: tuple[tuple[int, str], ...] = ()  # threads, precision; none: `threads` in float32
 
@@ -167,6 +167,20 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """A worker that was lost; its contestant went on in a new process. What it had measured stays.
+
+    `contestant` is the twin's own name, `pytorch:eager (twin)`, where its process was lost.
+    """
+
+    contestant: str
+    process: int
+    stage: str  # prepare, waiting or timing
+    reason: str
+    block: int  # the first one that the new process can take part in
+
+
+@dataclass(frozen=True)
 class Failure:
     """A contestant that is out, and why."""
 
@@ -188,8 +202,9 @@ class End:
 class Measurement:
     """One contestant at one task under one condition. Times are per call; `samples_s` are the means of each sample's calls.
 
-    `interval_s` is an order-statistic interval of the median (at least 95 % where there are 6 samples or more, else the
-    range): it tells of this process only, which is why `label` says "indicative".
+    `interval_s` is an order-statistic interval of the median (at least 95 % where there are 6 values or more, else the
+    range). The values are the samples of a single process, of which alone it tells then (`label` says "indicative"); of
+    several processes they are the median of each.
     """
 
     contestant: str
@@ -230,6 +245,7 @@ class Record:
     samples: tuple[Sample, ...] = ()
     outputs: tuple[Outputs, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    losses: tuple[Loss, ...] = ()
     failures: tuple[Failure, ...] = ()
     end: End | None = None
 
@@ -255,6 +271,11 @@ class Record:
         return Record(**{**kept, **of_it, "header": header})
 
     @property
+    def processes(self) -> int:
+        """How many processes of each contestant were timed."""
+        return len({sample.process for sample in self.samples if sample.void is None})
+
+    @property
     def measurements(self) -> tuple[Measurement, ...]:
         """One for every contestant, task and condition of the plan, failed and missing ones included."""
         from assay.measure.summary import measurements
@@ -277,6 +298,7 @@ _KINDS: dict[str, tuple[type, str | None]] = {
     "sample": (Sample, "samples"),
     "outputs": (Outputs, "outputs"),
     "decision": (Decision, "decisions"),
+    "loss": (Loss, "losses"),
     "failure": (Failure, "failures"),
     "end": (End, None),
 }

@@ -9,7 +9,8 @@ from typing import Any
 
 from assay.errors import WorkerError
 from assay.measure import events
-from assay.measure.arm import Arm, Fail
+from assay.measure.arm import Arm
+from assay.measure.background import Script
 from assay.measure.calibrate import Calls, choose_calls, classify, level
 from assay.measure.crew import Crew
 from assay.measure.order import orders
@@ -23,10 +24,19 @@ _ATTEMPTS = 2  # at a sample, if something was compiled during the first
 
 @dataclass(frozen=True)
 class Slot:
-    """An arm's place in a round: the contestant, or its twin (the same contestant once more)."""
+    """An arm's place in a round: the contestant, or its twin (the same contestant once more).
+
+    A twin is an arm with a process of its own, or else the contestant's own arm, sampled twice.
+    """
 
     arm: Arm
     twin: bool
+
+
+# Told that a worker was lost while it was timed; True if its arm may go on in a new process.
+Lost = Callable[[Arm, WorkerError], bool]
+# The script that brings an arm, in a new process, to where it can be timed.
+Prepare = Callable[[Arm], Script]
 
 
 class Rounds:
@@ -39,16 +49,20 @@ class Rounds:
         file: RecordFile,
         tell: Callable[[events.Event], None],
         draw: random.Random,
-        fail: Fail,
+        lost: Lost,
+        prepare: Prepare,
     ) -> None:
         self._plan = plan
         self._crew = crew
         self._file = file
         self._tell = tell
         self._draw = draw
-        self._fail = fail
+        self._lost = lost
+        self._prepare = prepare
+        self._chosen: dict[tuple[int, Task], Calls] = {}
+        self.replicates_left = 0  # after the one that is timed, for the progress
         self._wave = 0
-        self._block = 0
+        self.block = 0
         self._done = 0
         self._expected = 0
 
@@ -64,7 +78,7 @@ class Rounds:
             alive = [arm for arm in arms if arm.reason is None]
             if alive:
                 for arm in alive:
-                    self._tell(events.StateChanged(arm.name, events.TIMING))
+                    self._state(arm, events.TIMING)
                 self._rounds(alive, min(self._plan.effort.rounds, most or self._plan.effort.rounds))
         self._wave += 1
 
@@ -73,7 +87,7 @@ class Rounds:
         for task in self._plan.tasks:
             if str(task) in arm.seconds or arm.reason is not None:
                 continue
-            self._tell(events.StateChanged(arm.name, events.WARMING, str(task)))
+            self._state(arm, events.WARMING, str(task))
             calls, seconds = effort.warmup_calls, effort.warmup_seconds
             reply = self._ask(arm, "warm", task, calls=calls, seconds=seconds)
             if reply is not None:
@@ -82,37 +96,66 @@ class Rounds:
                 shape = classify(times)
                 of_task = (arm.name, arm.process, task.kind, task.batch_size)
                 self._file.write(Warmup(*of_task, times, reply["compiles"], shape, condition=arm.condition))
+        self._revive(arm)
+
+    def _revive(self, arm: Arm) -> None:
+        """Brings an arm whose worker was lost back in a new process, which warms up; nothing else runs meanwhile."""
+        if arm.worker is not None or arm.reason is not None:
+            return
+        try:
+            script = self._prepare(arm)
+            worker = next(script)
+            while not arm.prepared:
+                try:
+                    worker = script.send(self._crew.answer(worker))
+                except StopIteration:
+                    break
+        except WorkerError as error:
+            if not self._lost(arm, error):
+                return
+        self._warm(arm)
 
     def _rounds(self, arms: Sequence[Arm], count: int) -> None:
         chosen = {task: self._choose(task, arms) for task in self._plan.tasks}
-        slots = [Slot(arm, False) for arm in arms]
-        twin_of = next((arm for arm in arms if arm.name == self._plan.twin_of), arms[0])
-        slots.append(Slot(twin_of, True))
-        self._expected = self._done + sum(
-            min(count, c.rounds[slot.arm.name]) for c in chosen.values() for slot in slots
-        )
+        slots = self._slots(arms)
+        in_wave = sum(min(count, c.rounds[slot.arm.entry.name]) for c in chosen.values() for slot in slots)
+        self._expected = self._done + in_wave * (1 + self.replicates_left)
         rows = {task: orders(slots, self._draw) for task in self._plan.tasks}
         for number in range(count):
             for task in self._draw.sample(self._plan.tasks, len(self._plan.tasks)):
                 self._round(number, task, next(rows[task]), chosen[task])
 
+    def _slots(self, arms: Sequence[Arm]) -> list[Slot]:
+        slots = [Slot(arm, arm.twin) for arm in arms]
+        if not self._plan.effort.own_twin:
+            slots.append(Slot(next((arm for arm in arms if arm.name == self._plan.twin_of), arms[0]), True))
+        return slots
+
     def _choose(self, task: Task, arms: Sequence[Arm]) -> Calls:
-        chosen = choose_calls(str(task), {arm.name: arm.seconds[str(task)] for arm in arms}, self._plan.effort)
+        """The number of calls of each contestant's sample: that of the replicates before, as long as all have one."""
+        key = arms[0].condition, task
+        known = self._chosen.get(key)
+        if known is not None and all(arm.entry.name in known.calls for arm in arms):
+            return known
+        seconds = {arm.entry.name: arm.seconds[str(task)] for arm in sorted(arms, key=lambda arm: not arm.twin)}
+        chosen = self._chosen[key] = choose_calls(str(task), seconds, self._plan.effort)
         for reason in chosen.reasons:
             self._file.write(Decision(f"wave {self._wave}, {reason}"))
         return chosen
 
     def _round(self, number: int, task: Task, order: Sequence[Slot], chosen: Calls) -> None:
         """One block: every arm that takes part in this round once."""
-        present = [slot for slot in order if number < chosen.rounds[slot.arm.name]]
+        present = [slot for slot in order if number < chosen.rounds[slot.arm.entry.name]]
         for position, slot in enumerate(present):
             for _ in range(_ATTEMPTS):
-                if slot.arm.reason is not None:
+                if slot.arm.worker is None:
                     break
-                sample = self._sample(number, task, position, slot, chosen.calls[slot.arm.name])
+                sample = self._sample(number, task, position, slot, chosen.calls[slot.arm.entry.name])
                 if sample is None or sample.void is None:
                     break
-        self._block += 1
+        self.block += 1
+        for slot in present:
+            self._revive(slot.arm)
 
     def _sample(self, number: int, task: Task, position: int, slot: Slot, calls: int) -> Sample | None:
         run_in = _RUN_IN if slot.arm.seconds[str(task)] < _NO_RUN_IN else 0.0
@@ -120,14 +163,14 @@ class Rounds:
         if reply is None:
             return None
         sample = Sample(
-            contestant=slot.arm.name,
+            contestant=slot.arm.entry.name,
             twin=slot.twin,
             process=slot.arm.process,
             task=task.kind,
             batch_size=task.batch_size,
             wave=self._wave,
             round=number,
-            block=self._block,
+            block=self.block,
             position=position,
             calls=calls,
             wall_ns=reply["wall_ns"],
@@ -146,14 +189,18 @@ class Rounds:
         return sample
 
     def _ask(self, arm: Arm, name: str, task: Task, **fields: Any) -> Mapping[str, Any] | None:
-        """A request to a worker while all others are still; None, and the arm is out, if it fails."""
+        """A request to a worker while all others are still; None, and the arm has no worker, if it fails."""
         if arm.worker is None:
             return None
         try:
             return self._crew.call(arm.worker, name, self._plan.effort.limits.call, task=str(task), **fields)
         except WorkerError as error:
-            self._fail(arm, "timing", str(error))
+            self._lost(arm, error)
             return None
+
+    def _state(self, arm: Arm, state: str, detail: str = "") -> None:
+        if not arm.twin:
+            self._tell(events.StateChanged(arm.name, state, detail))
 
 
 def _void(arm: Arm, compiles: int) -> str | None:

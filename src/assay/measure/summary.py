@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from assay.measure.effort import describe
 from assay.measure.record import Failure, FirstCalls, Measurement, Record, Sample
 
 _FEWEST = 3
@@ -50,7 +51,7 @@ def _measurement(record: Record, contestant: str, kind: str, size: int) -> Measu
         batch_size=size,
         status=status,
         reason=reason,
-        label=str(record.header.effort["label"]),
+        label=describe(max(1, record.processes)),
         samples_s=tuple(sample.seconds for sample in shown),
         blocks=tuple(sample.block for sample in shown),
         processes=tuple(sample.process for sample in shown),
@@ -85,9 +86,15 @@ def _status(
 
 
 def _speed(samples: Sequence[Sample], size: int) -> dict[str, Any]:
+    """Of one process the median of its samples; of several the median of their medians, which are what is independent."""
     if not samples:
         return {}
-    times = [sample.seconds for sample in samples]
+    by_process: dict[int, list[float]] = {}
+    for sample in samples:
+        by_process.setdefault(sample.process, []).append(sample.seconds)
+    times = next(iter(by_process.values()))
+    if len(by_process) > 1:
+        times = [statistics.median(of_one) for of_one in by_process.values()]
     median = statistics.median(times)
     return {
         "median_s": median,

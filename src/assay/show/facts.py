@@ -87,6 +87,8 @@ class Effort:
     label: str  # "indicative, one process per contestant"
     processes: int  # replicates per contestant
     smallest_difference: float | None = None  # relative difference that an A/A pair shows by chance
+    own_twin: bool = False  # the A/A twin had a process of its own; else it shows the noise within a process only
+    ended: tuple[str, ...] = ()  # why no more processes were measured
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class ColdStart:
-    """What passes before the first trained step of a fresh process."""
+    """What passes before the first trained step of a fresh process; an entry for each state of the compile cache."""
 
     contestant: str
     import_s: float | None = None
@@ -173,6 +175,7 @@ class ColdStart:
     first_inference_s: float | None = None
     compile_cache: CompileCache | None = None  # whether the programs that it needed were on disk: all, none, some
     beside_others: bool = False  # other workers ran meanwhile: an upper bound
+    processes: int = 1  # how many started so; the figures are their medians
 
 
 @dataclass(frozen=True)
@@ -246,6 +249,17 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Twin:
+    """Identical code against itself: the baseline's A/A twin, over the baseline. Whatever it shows, nothing differs."""
+
+    contestant: str
+    ratio: float
+    interval: tuple[float, float]
+    processes: int
+    different: bool  # the interval leaves out 1: a difference would have been seen where there is none
+
+
+@dataclass(frozen=True)
 class TaskVerdict:
     """Who is fastest at one task, and whether that is settled."""
 
@@ -256,6 +270,7 @@ class TaskVerdict:
     statement: str  # the same in a sentence
     smallest_difference: float | None = None  # relative difference below which nothing is told
     comparisons: tuple[Pair, ...] = ()  # every pair, the faster first
+    twin: Twin | None = None
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def _ticks(least: float, most: float) -> list[float]:
 
 
 def _cold_starts(comparison: Comparison, table: Table) -> Iterable[Chart]:
-    found = {start.contestant: start for start in comparison.cold_starts}
+    found = {start.contestant: start for start in reversed(comparison.cold_starts)}  # the coldest of each
     rows = [row for row in table.rows if "cold" in row.cells and row.cells["cold"].value is not None]
     rows.sort(key=lambda row: row.cells["cold"].value or math.inf)
     if not rows:

@@ -17,7 +17,16 @@ from typing import Any
 from assay.show import figures, words
 from assay.show.facts import Comparison, Proof, SourceFile, WrittenCode
 from assay.show.source import highlight, token_colours
-from assay.show.table import INTERRUPTED, notes_of, problems_of, reasons_of, summary_of_training, table_of, target_of
+from assay.show.table import (
+    INTERRUPTED,
+    calibration_of,
+    notes_of,
+    problems_of,
+    reasons_of,
+    summary_of_training,
+    table_of,
+    target_of,
+)
 from assay.show.terminal import machine, trust
 
 PAGE = Path(__file__).with_name("page")
@@ -71,7 +80,7 @@ def render(comparison: Comparison) -> str:
         machine=machine(comparison.environment),
         trust=trust(comparison),
         task_name=words.task_name,
-        notes=notes_of(comparison),
+        notes=(*calibration_of(comparison), *notes_of(comparison)),
         reasons_of=reasons_of,
         colour=lambda name: figures.colour_of(name, comparison.contestants),
         target_of=target_of,

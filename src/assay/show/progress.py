@@ -76,6 +76,7 @@ class Progress:
         self._title = title
         self._lines = {name: _Line() for name in contestants}
         self._done, self._expected = 0, 0
+        self._replicates = ""
         self._notices: list[str] = []
         self._started = time.monotonic()
         self._lock = threading.RLock()
@@ -132,6 +133,18 @@ class Progress:
         """How much of the measurement is done."""
         with self._lock:
             self._done, self._expected = done, expected
+
+    def replicates(self, done: int, wanted: int, seconds_left: float, smallest: float | None) -> None:
+        """One more process of every contestant was timed: what is left, and what could be told now."""
+        if wanted <= 1:
+            return
+        said = f"{done} of {words.counted(wanted, 'process', 'processes')} each"
+        said += f", about {words.roughly(seconds_left)} left" if done < wanted else ""
+        said += f", differences from {words.percent(smallest)} on can be told" if smallest is not None else ""
+        with self._lock:
+            self._replicates = said
+            if not self._live:
+                self._say(said)
 
     def notice(self, text: str) -> None:
         """Something worth a line of its own."""
@@ -202,6 +215,7 @@ class Progress:
         text = f"  {finished} of {words.counted(len(self._lines), 'contestant')} done, {elapsed}"
         if self._expected:
             text += f", {100 * self._done / self._expected:.0f}% of the samples"
+        text += f"; {self._replicates}" if self._replicates else ""
         return Text.assemble((self._signs.plain(words.one_line(self._title)), "bold"), (text, "dim"))
 
     def _figures(self, line: _Line, kinds: Sequence[tuple[str, int]]) -> list[Text]:

@@ -153,16 +153,7 @@ def _timed_cell(m: Measurement, fastest: float, factor: float, ranks: Mapping[st
 
 
 def _cost_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[Column, dict[str, Cell]]]:
-    starts = {start.contestant: _cold_cell(start) for start in comparison.cold_starts if start.contestant in equal}
-    yield from _present(
-        Column(
-            "cold",
-            "cold start",
-            f"{state} cache, s" if (state := cache_state(comparison)) else "s",
-            "From a fresh process to the first step done: import, build, compile and step",
-        ),
-        starts,
-    )
+    yield from _cold_columns(comparison, equal)
     memory: dict[str, float] = {}
     for m in comparison.measurements:
         if m.contestant in equal and m.peak_memory_bytes is not None:
@@ -176,6 +167,24 @@ def _cost_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[Co
         Column("lines", "code", "lines", "Lines of model.py and train.py that are neither blank nor comment"),
         {name: code[target_of(name)] for name in equal if target_of(name) in code},
     )
+
+
+def _cold_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[Column, dict[str, Cell]]]:
+    """One column or, where the same contestants started with and without compiled programs on disk, one of each."""
+    meaning = "From a fresh process to the first step done: import, build, compile and step"
+    starts = [start for start in comparison.cold_starts if start.contestant in equal]
+    if len({start.contestant for start in starts}) == len(starts):
+        state = cache_state(comparison)
+        column = Column("cold", "cold start", f"{state} cache, s" if state else "s", meaning)
+        yield from _present(column, {start.contestant: _cold_cell(start) for start in starts})
+        return
+    for key, detail, states in (("cold", "cold cache, s", ("cold", "mixed")), ("warm", "warm cache, s", ("warm",))):
+        cells = {
+            start.contestant: _cold_cell(start)
+            for start in starts
+            if start.compile_cache in states or start.compile_cache in (None, "none")
+        }
+        yield from _present(Column(key, "cold start", detail, meaning), cells)
 
 
 def _present(column: Column, cells: dict[str, Cell]) -> Iterable[tuple[Column, dict[str, Cell]]]:
@@ -278,6 +287,26 @@ def reasons_of(found: Recommendation) -> tuple[str, ...]:
     return tuple(words.sentence(text) for text in (*found.reasons, *(f"but {change}" for change in found.would_change)))
 
 
+def calibration_of(comparison: Comparison) -> tuple[str, ...]:
+    """What the A/A twin showed at each task, as sentences, where it had a process of its own."""
+    if not comparison.effort.own_twin:
+        return ()
+    found = []
+    for task in comparison.verdict.tasks:
+        if task.twin is not None:
+            low, high = task.twin.interval
+            found.append(
+                f"A/A, {words.task_name(task.task, task.batch_size)}: {task.twin.contestant} over itself "
+                f"{task.twin.ratio:.3f} ({low:.3f} to {high:.3f}, {words.counted(task.twin.processes, 'process', 'processes')}): "
+                + (
+                    "called different, though it is the same code"
+                    if task.twin.different
+                    else "no difference, as it should be"
+                )
+            )
+    return tuple(f"{text}." for text in found)
+
+
 def notes_of(comparison: Comparison) -> tuple[str, ...]:
     """What a reader should know of the machine and of the verdict, each said once, as sentences."""
     notes = (*comparison.environment.notes, *comparison.verdict.notes, *_cache_notes(comparison))
@@ -287,7 +316,12 @@ def notes_of(comparison: Comparison) -> tuple[str, ...]:
 def _cache_notes(comparison: Comparison) -> Iterable[str]:
     """Which cold starts found compiled programs on disk: on a machine that has none they take longer."""
     for state, said in (("warm", "all"), ("mixed", "some")):
-        names = [start.contestant for start in comparison.cold_starts if start.compile_cache == state]
+        several = [start.contestant for start in comparison.cold_starts]
+        names = [
+            start.contestant
+            for start in comparison.cold_starts
+            if start.compile_cache == state and several.count(start.contestant) == 1
+        ]
         if names:
             yield (
                 f"cold starts with {said} compiled programs found on disk, from an earlier run: {words.listed(names)}; "

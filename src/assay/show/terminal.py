@@ -25,6 +25,7 @@ from assay.show.table import (
     Row,
     Table,
     cache_state,
+    calibration_of,
     notes_of,
     problems_of,
     reasons_of,
@@ -265,7 +266,7 @@ def _beneath(comparison: Comparison, table: Table, signs: Signs) -> Iterable[Ren
         for problem in problems:
             yield _problem(problem, signs)
     yield Text(f"\n{signs.plain(trust(comparison))}", style="italic")
-    for note in notes_of(comparison):
+    for note in (*calibration_of(comparison), *notes_of(comparison)):
         yield _item(signs.bullet, "", note, signs, style="dim")
 
 
@@ -288,6 +289,7 @@ def trust(comparison: Comparison) -> str:
     if limits:
         least, most = words.percent(min(limits)), words.percent(max(limits))
         text += f" Differences under {least if least == most else f'{least} to {most}'} cannot be told from chance."
+    text += "".join(f" {words.sentence(ended)}" for ended in effort.ended)
     if comparison.elapsed_s is None:
         return text
     state = cache_state(comparison)

@@ -62,6 +62,11 @@ def seconds(value: float | None) -> str:
     return f"{three_digits(value / factor)} {unit}"
 
 
+def roughly(value: float) -> str:
+    """A time that is an estimate: `40 s`, `3 min`."""
+    return f"{max(1, round(value, -1 if value >= 20 else 0)):.0f} s" if value < 90 else f"{value / 60:.0f} min"
+
+
 def amount_of_bytes(value: float | None) -> str:
     if value is None:
         return NOTHING

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay.errors import DataError
+from assay.judge.outlook import outlook
 from assay.measure import QUICK, Effort, Entry, Plan, Record, Task, measure
 from assay.measure import events as measuring
 from assay.model import Model
@@ -34,6 +35,7 @@ class Watcher:
     def proof(self, proof: facts.Proof) -> None: ...
     def measurements(self, found: Sequence[facts.Measurement]) -> None: ...
     def samples(self, done: int, expected: int) -> None: ...
+    def replicates(self, done: int, wanted: int, seconds_left: float, smallest: float | None) -> None: ...
     def notice(self, text: str) -> None: ...
 
 
@@ -121,7 +123,7 @@ class _Comparing:
             first_wave=tuple(name for name in self.field.first_wave if any(item.name == name for item in contestants)),
             curve=self.curves.request if self.curves is not None else None,
         )
-        record = measure(plan, prove=self.prover, on_event=self._tell)
+        record = measure(plan, prove=self.prover, on_event=self._tell, look=outlook)
         self.prover.check_timed({item.contestant: Path(item.arrays) for item in record.outputs})
         if not record.interrupted:
             self.prover.explain()
@@ -136,6 +138,8 @@ class _Comparing:
                 self.watcher.state(contestant, state, detail)
             case measuring.SampleTaken(_, done, expected):
                 self.watcher.samples(done, expected)
+            case measuring.ReplicateDone(done, wanted, seconds_left, smallest):
+                self.watcher.replicates(done, wanted, seconds_left, smallest)
             case measuring.RowsReady(measurements, _):
                 self.watcher.measurements([convert.measurement_facts(item) for item in measurements])
             case measuring.Notice(text):

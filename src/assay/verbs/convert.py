@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import io
+import statistics
 import tokenize
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 
 from assay import __version__
 from assay.frameworks import find, frameworks, installed_versions
 from assay.frameworks import target as find_target
+from assay.judge import TaskVerdict as JudgedTask
 from assay.judge import Verdict as Judged
 from assay.judge import judge
 from assay.measure import Record, caches
+from assay.measure.effort import describe
+from assay.measure.pace import ENDED
+from assay.measure.record import Cold
 from assay.measure.record import Measurement as Measured
 from assay.model import Model, shape_of
 from assay.nn.optimizers import Constant, Optimizer
@@ -165,7 +170,10 @@ def _effort(record: Record | None) -> facts.Effort:
     if record is None:
         return facts.Effort("quick", "nothing was measured", 0)
     effort = record.header.effort
-    return facts.Effort(effort["name"], effort["label"], effort["processes"])
+    processes = min(record.under(condition).processes for condition in range(len(record.conditions)))
+    ended = tuple(item.text for item in record.decisions if item.text.startswith(ENDED))
+    label = describe(processes) if processes else "nothing was measured"
+    return facts.Effort(effort["name"], label, processes, None, bool(effort.get("own_twin")), ended)
 
 
 def _environment(record: Record | None) -> facts.Environment:
@@ -238,24 +246,45 @@ def describe_optimizer(optimizer: Optimizer) -> str:
 
 
 def cold_starts(record: Record | None) -> tuple[facts.ColdStart, ...]:
-    """The starts of the first processes, and whether they found compiled programs on disk."""
+    """How each contestant starts, an entry for each state of the compile cache that its processes met, cold ones first."""
     if record is None:
         return ()
-    found = []
-    for cold in record.colds:
-        if cold.process:
-            continue
-        first = {
-            (item.task, item.batch_size): item
-            for item in record.first_calls
-            if item.contestant == cold.contestant and not item.process
-        }
-        train = next((item.wall_s[0] for (task, _), item in first.items() if task == "train"), None)
-        infer = next((item.wall_s[0] for (task, _), item in first.items() if task == "infer"), None)
-        beside = cold.beside or any(item.beside for item in first.values())
-        cache = caches.state(*map(sum, zip(cold.cache, *(item.cache for item in first.values()), strict=True)))
-        found.append(facts.ColdStart(cold.contestant, cold.import_s, cold.build_s, train, infer, cache, beside))
-    return tuple(found)
+    first = record.under(0)
+    found: dict[tuple[str, str], list[facts.ColdStart]] = {}
+    for cold in first.colds:
+        if cold.contestant in record.header.contestants:  # no twin
+            start = _cold_start(first, cold)
+            found.setdefault((cold.contestant, start.compile_cache or "none"), []).append(start)
+    states = list(get_args(facts.CompileCache))
+    names = list(record.header.contestants)
+    ordered = sorted(found, key=lambda key: (names.index(key[0]), states.index(key[1])))
+    return tuple(_median_start(found[key]) for key in ordered)
+
+
+def _cold_start(record: Record, cold: Cold) -> facts.ColdStart:
+    """The start of one process."""
+    first = [item for item in record.first_calls if (item.contestant, item.process) == (cold.contestant, cold.process)]
+    train = next((item.wall_s[0] for item in first if item.task == "train"), None)
+    infer = next((item.wall_s[0] for item in first if item.task == "infer"), None)
+    beside = cold.beside or any(item.beside for item in first)
+    cache = caches.state(*map(sum, zip(cold.cache, *(item.cache for item in first), strict=True)))
+    return facts.ColdStart(cold.contestant, cold.import_s, cold.build_s, train, infer, cache, beside)
+
+
+def _median_start(starts: list[facts.ColdStart]) -> facts.ColdStart:
+    def median(values: Iterable[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return statistics.median(known) if known else None
+
+    return replace(
+        starts[0],
+        import_s=median(start.import_s for start in starts),
+        build_s=median(start.build_s for start in starts),
+        first_step_s=median(start.first_step_s for start in starts),
+        first_inference_s=median(start.first_inference_s for start in starts),
+        beside_others=any(start.beside_others for start in starts),
+        processes=len(starts),
+    )
 
 
 def _verdict(record: Record | None, found: Findings, code: tuple[facts.WrittenCode, ...]) -> facts.Verdict:
@@ -293,6 +322,7 @@ def verdict_facts(judged: Judged) -> facts.Verdict:
                 )
                 for pair in item.comparisons
             ),
+            twin=_twin(item),
         )
         for item in judged.tasks
     )
@@ -302,6 +332,13 @@ def verdict_facts(judged: Judged) -> facts.Verdict:
     )
     status = "given" if judged.status == "given" else "withheld"
     return facts.Verdict(cast("Any", status), judged.reason, judged.indicative, tasks, found, judged.notes)
+
+
+def _twin(judged: JudgedTask) -> facts.Twin | None:
+    pair = judged.twins
+    if pair is None or judged.twin_of is None:
+        return None
+    return facts.Twin(judged.twin_of, pair.ratio, pair.interval, pair.processes, pair.excludes_zero)
 
 
 def _dashed(text: Any) -> str:

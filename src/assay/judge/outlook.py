@@ -1,0 +1,58 @@
+"""While a run goes on: how many processes it needs, and what could be told if it ended now.
+
+Both are asked between processes only. How many are needed follows from the scatter of the first ones (the pilot), by the
+comparisons that a ranking is made of: every contestant with the fastest of its task, and the A/A twin with its own.
+A difference that is large anyway needs no interval of the effort's width: a quarter of the difference will do.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from assay.judge import paired
+from assay.judge.verdict import ordered, pilot_of, twins_of
+from assay.measure.effort import Effort
+from assay.measure.outlook import Outlook
+from assay.measure.record import Record
+
+_PART = 4  # of the difference
+
+
+def outlook(record: Record) -> Outlook:
+    """What a record, as far as it has come, says of how it should go on. Wrong samples say nothing."""
+    needed: list[int] = []
+    widths: list[float] = []
+    for kind, size in record.header.tasks:
+        try:
+            needed += _needed(record, kind, size)
+            if (twins := twins_of(record, kind, size)[1]) is not None:
+                widths.append(paired.smallest_difference(twins))
+        except (ValueError, ArithmeticError):  # as in `judge`: what cannot be computed is no reason to stop or go on
+            continue
+    return Outlook(max(needed, default=None), max(widths, default=None))
+
+
+def _needed(record: Record, kind: str, size: int) -> list[int]:
+    """The processes that each comparison of one task needs."""
+    pilot = pilot_of(record)
+    width = math.log1p(float(record.header.effort.get("half_width", Effort.half_width)))
+    medians = {
+        m.contestant: m.median_s
+        for m in record.measurements
+        if (m.task, m.batch_size, m.status) == (kind, size, "ok") and m.median_s
+    }
+    blocks = {name: paired.blocks_of(record.samples, name, kind, size) for name in medians}
+    pairs = []
+    if blocks:
+        fastest, *others = ordered(blocks, medians)
+        pairs = [(blocks[name], blocks[fastest]) for name in others]
+    for name in sorted({s.contestant for s in record.samples if s.twin} & set(blocks)):
+        pairs.append((paired.blocks_of(record.samples, name, kind, size, twin=True), blocks[name]))
+    found = []
+    for a, b in pairs:
+        ratios = [statistics.median(values) for values in paired.log_ratios(a, b).values()][:pilot]
+        if len(ratios) > 1:
+            aim = max(width, abs(statistics.fmean(ratios)) / _PART)
+            found.append(paired.processes_for(ratios, aim))
+    return found
