@@ -8,6 +8,7 @@
     ├── FrameworkMissing          a framework that is not installed; gives the command that installs it
     ├── DataError                 a batch size or a data set that does not fit
     ├── OutputError               a folder or file that cannot be written
+    ├── StoreError                a result store that cannot be used: locked, gone, full, made by a newer assay
     └── WorkerError               a worker process crashed, hung, was killed or answered nonsense
 
 Each message says what happened, what was expected, and what to do.
@@ -55,6 +56,10 @@ class DataError(AssayError):
 
 class OutputError(AssayError):
     """A folder or file that cannot be written."""
+
+
+class StoreError(AssayError):
+    """A result store that cannot be used; what was measured is not touched by that."""
 
 
 class WorkerError(AssayError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -347,18 +347,34 @@ class RecordFile:
 
 def read_record(path: str | Path) -> Record:
     """The record in a file that `measure` wrote, whether it came to its end or was cut off."""
-    path = Path(path)
+    return record_of(read_lines(path), str(path))
+
+
+def read_lines(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The facts of a record file as plain data, in order; a last line that was cut off is left out."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = Path(path).read_bytes().split(b"\n")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    facts = []
     for number, line in enumerate(lines[:-1], 1):  # what follows the last newline was cut off, or is nothing
         try:
-            facts.append(_fact(json.loads(line)))
+            content = json.loads(line)
+            if content["kind"] not in _KINDS:
+                raise KeyError(content["kind"])
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}, line {number}: not a record of assay ({error})") from error
-    return _assemble(facts, path)
+        yield content
+
+
+def record_of(lines: Iterable[Mapping[str, Any]], where: str) -> Record:
+    """The record that these facts make; `where` they come from is said in errors."""
+    facts = []
+    for number, line in enumerate(lines, 1):
+        try:
+            facts.append(_fact(dict(line)))
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{where}, line {number}: not a record of assay ({error})") from error
+    return _assemble(facts, where)
 
 
 def _fact(line: dict[str, Any]) -> Any:
@@ -366,7 +382,7 @@ def _fact(line: dict[str, Any]) -> Any:
     return kind_class(**{name: _frozen(value) for name, value in line.items()})
 
 
-def _assemble(facts: list[Any], path: Path) -> Record:
+def _assemble(facts: list[Any], path: str) -> Record:
     single = {type(fact): fact for fact in facts}
     if Header not in single or Environment not in single:
         raise DataError(f"{path} does not begin like a record of assay: it has no header and environment")
