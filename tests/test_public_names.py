@@ -12,7 +12,17 @@ from assay import nn
 
 
 def test_public_names() -> None:
-    assert set(assay.__all__) == {"Model", "Options", "Package", "compare", "load", "prove", "train", "write"}
+    assert set(assay.__all__) == {
+        "Model",
+        "Options",
+        "Package",
+        "compare",
+        "history",
+        "load",
+        "prove",
+        "train",
+        "write",
+    }
     with pytest.raises(AttributeError):
         _ = assay.nothing
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay import __version__
+from assay.cli_history import history, keeping
 from assay.errors import AssayError, DataError, unknown
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except AssayError as error:
             click.echo(f"error: {error}", err=True)
+            for note in getattr(error, "__notes__", ()):
+                click.echo(note, err=True)
             ctx.exit(error.exit_status)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
@@ -130,6 +133,7 @@ _threads = click.option(
     "--keep", type=click.Path(path_type=Path), help="Keep written packages, logs and the raw record in this new folder."
 )
 @click.option("--curves/--no-curves", default=True, help="Compare the loss curves of the first steps on real data.")
+@keeping
 def compare(model: str, json_file: Path | None, html_file: Path | None, keep: Path | None, **chosen: Any) -> None:
     """Write MODEL in every framework, prove all versions equal, measure them, and say which to use.
 
@@ -139,6 +143,7 @@ def compare(model: str, json_file: Path | None, html_file: Path | None, keep: Pa
     from assay.show.files import check_writable
     from assay.verbs.compare import Options
     from assay.verbs.compare import compare as run
+    from assay.verbs.recording import Recording
 
     for path in (json_file, html_file):
         if path is not None:
@@ -159,8 +164,11 @@ def compare(model: str, json_file: Path | None, html_file: Path | None, keep: Pa
     )
     training = (chosen["loss"], chosen["optimizer"], chosen["batch_size"])
     brought = _load(model, chosen["seed"], chosen["inputs"], *training)
-    found = _watched(lambda watch: run(brought, options, watch), model)
+    recording = Recording(keep, chosen["store"], not chosen["no_store"])
+    found = _watched(lambda watch: run(brought, options, watch, recording), model)
     show(found, json=json_file, html=html_file)
+    for said in recording.told:
+        click.echo(said, err=True)
     if found.interrupted:
         raise SystemExit(_INTERRUPTED)
 
@@ -212,6 +220,9 @@ def _require_new(folder: Path) -> None:
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"{folder} exists already and is not empty: choose another folder, or remove it first")
+
+
+main.add_command(history)
 
 
 @main.command()

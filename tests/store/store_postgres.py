@@ -68,7 +68,13 @@ def _run(arguments: list[Path | str], user: str | None) -> subprocess.CompletedP
     # Output goes to files: the server would inherit a pipe, and reading it would never end.
     with tempfile.TemporaryFile("w+") as output:
         done = subprocess.run(
-            [str(item) for item in arguments], stdout=output, stderr=output, user=user, cwd="/", timeout=120, check=False
+            [str(item) for item in arguments],
+            stdout=output,
+            stderr=output,
+            user=user,
+            cwd="/",
+            timeout=120,
+            check=False,
         )
         output.seek(0)
         return subprocess.CompletedProcess(done.args, done.returncode, "", output.read())

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,7 @@ def _description(path: Path) -> dict[str, Any]:
         found = json.loads((path / DESCRIPTION).read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, Mapping) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _locked(path: Path) -> int:

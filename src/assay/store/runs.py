@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, Select, delete, insert, select
 
 from assay.errors import DataError, NotFoundError
+from assay.show.runs import RunSummary
 from assay.store import rows
 from assay.store.contents import KILLED, Contents
 from assay.store.database import Database
@@ -17,24 +18,6 @@ from assay.store.tables import CONTESTANT, ENVIRONMENT, LINE, MEASUREMENT, RUN, 
 ADDED, UPDATED, UNCHANGED = "added", "updated", "unchanged"
 
 _SHORTEST = 4  # characters of a run's name that are enough, if they are
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A run in a list. Times are in seconds; `started` is ISO 8601 in UTC."""
-
-    id: str
-    started: str
-    status: str  # finished, interrupted, killed or running
-    assay: str
-    model: str
-    reference: str | None
-    command: str
-    effort: str
-    seconds: float | None
-    recommended: str | None
-    contestants: tuple[str, ...]
-    unequal: tuple[str, ...]  # contestants whose proof did not come out equal
 
 
 @dataclass(frozen=True)
@@ -54,15 +37,17 @@ class Store:
         self._database = database
         self.name = database.name
 
-    def add(self, run: Contents) -> str:
-        """Puts a run into the store: `added`, `updated` if less of it was there, `unchanged` if all of it was."""
+    def add(self, run: Contents) -> tuple[str, str]:
+        """Puts a run into the store: its name there, and `added`, `updated` if less of it was there, or `unchanged`.
+
+        A comparison from the file of `--json` whose run is there already keeps that run's name.
+        """
         made = rows.rows_of(run)
         with self._database.writing() as connection:
-            known = self._known(connection, made.run, len(run.lines))
-            if known is not None:
-                if known == UNCHANGED:
-                    return UNCHANGED
-                _remove(connection, run.id)
+            known, outcome = self._known(connection, made.run, len(run.lines))
+            if outcome == UNCHANGED:
+                return known, outcome
+            _remove(connection, run.id)
             _insert_new(connection, ENVIRONMENT, made.environments, "digest")
             _insert_new(connection, VERSION, made.versions, "environment")
             _insert_new(connection, SOURCE, made.sources, "digest")
@@ -76,9 +61,9 @@ class Store:
             ):
                 if content:
                     connection.execute(insert(table), list(content))
-            return UPDATED if known is not None else ADDED
+            return run.id, outcome
 
-    def list(self, wanted: Filter | None = None) -> list[Summary]:
+    def runs(self, wanted: Filter | None = None) -> list[RunSummary]:
         """The runs that fit, the newest first."""
         wanted = wanted or Filter()
         with self._database.reading() as connection:
@@ -141,26 +126,32 @@ class Store:
             connection.execute(delete(ENVIRONMENT).where(ENVIRONMENT.c.digest.not_in(used)))
 
     def close(self) -> None:
+        """Lets go of the database."""
         self._database.close()
 
-    def _known(self, connection: Connection, new: dict[str, Any], count: int) -> str | None:
-        """None for a run that is not there yet, else whether this one says more than what is."""
-        old = _one(connection, new["id"])
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _known(self, connection: Connection, new: dict[str, Any], count: int) -> tuple[str, str]:
+        """The name of a run in the store, and what adding it comes to; `count`: lines of its record."""
+        name, digest = new["id"], new["facts_digest"]
+        old = _one(connection, name)
         if old is None:
-            same = select(RUN.c.id).where(RUN.c.facts_digest == new["facts_digest"])
-            found = connection.execute(same).first() if new["facts_digest"] else None
-            return UNCHANGED if found is not None else None  # the same run, from the file that `--json` wrote
-        if old["facts_digest"] is not None and old["facts_digest"] == new["facts_digest"]:
-            return UNCHANGED
-        lines = max(_numbers(connection, new["id"]), default=-1) + 1
+            same = select(RUN.c.id).where(RUN.c.facts_digest == digest)
+            found = connection.execute(same).scalar() if digest else None
+            return (name, ADDED) if found is None else (str(found), UNCHANGED)
+        if digest is not None and old["facts_digest"] == digest:
+            return name, UNCHANGED
+        lines = max(_numbers(connection, name), default=-1) + 1
         if lines > count:
             raise DataError(
-                f"run {new['id']} in the store {self.name} has {lines} lines of record, this one {count}: it is "
-                "an older state of the same run, and nothing is changed"
+                f"run {name} in the store {self.name} has {lines} lines of record, this one {count}: it is an older "
+                "state of the same run, and nothing is changed"
             )
-        if lines == count and new["facts_digest"] is None:
-            return UNCHANGED
-        return UPDATED
+        return name, UNCHANGED if lines == count and digest is None else UPDATED
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[dict[str, Any]]:
@@ -203,8 +194,8 @@ def _contestants(connection: Connection, found: Iterable[dict[str, Any]]) -> Ite
     return by_run.values()
 
 
-def _summary(row: dict[str, Any], contestants: Sequence[tuple[str, str]]) -> Summary:
-    return Summary(
+def _summary(row: dict[str, Any], contestants: Sequence[tuple[str, str]]) -> RunSummary:
+    return RunSummary(
         id=row["id"],
         started=row["started"],
         status=row["status"],

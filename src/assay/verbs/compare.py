@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +15,13 @@ from assay.measure import events as measuring
 from assay.model import Model
 from assay.prove import Proof
 from assay.show import facts
+from assay.store.contents import PACKAGES
 from assay.verbs import convert
 from assay.verbs.contestants import Field, choose
 from assay.verbs.curves import CurvePlan, curves_of, plan_curves
+from assay.verbs.identity import model_digest, package_digest
 from assay.verbs.proving import Prover, Written, save_all, write_all
+from assay.verbs.recording import Recording
 from assay.verbs.subject import Subject, subject_of
 
 if TYPE_CHECKING:
@@ -52,14 +52,21 @@ class Options:
     seed: int = 0
     curves: bool = True  # the loss curves of the first steps on real data
     keep: Path | None = None  # keep packages, logs and the raw record in this folder
+    store: str | None = None  # the database for the result, as a URL or a path; None: $ASSAY_STORE, or the user's own
+    stored: bool = True  # False: leave nothing behind
     command: str = "assay compare"
 
 
 def compare(
-    model: Model, options: Options | None = None, watch: Callable[[Field], Watcher] | None = None
+    model: Model,
+    options: Options | None = None,
+    watch: Callable[[Field], Watcher] | None = None,
+    recording: Recording | None = None,
 ) -> facts.Comparison:
     """Compares a model over the installed frameworks: a workload's on its real data, any other on random numbers.
 
+    The run is kept in the result store (`assay.history()`), unless `options.stored` is False; a store that cannot be used
+    costs nothing measured. `recording` says how it is kept instead of the options.
     Ctrl-C ends it early: what is finished is in the facts, and `interrupted` says so. Raises `FrameworkMissing` if no
     framework is installed and `DataError` if the batch size does not fit, or if training is to be timed of a model without
     a loss.
@@ -69,12 +76,14 @@ def compare(
     subject = subject_of(model, options.batch_size, options.seed)
     field = choose(options.frameworks, options.modes)
     watcher = watch(field) if watch is not None else Watcher()
-    with _run_folder(options.keep) as folder:
-        data = _save_data(subject.dataset, folder)
-        run = _Comparing(model, field, folder, options, watcher)
+    tasks = _tasks(model, options.task, subject)
+    with recording or Recording(options.keep, options.store, options.stored) as kept:
+        kept.describe(command=options.command, model={"name": model.name, "digest": model_digest(model)})
+        data = _save_data(subject.dataset, kept.path)
+        run = _Comparing(model, field, kept, options, watcher)
         written = write_all(model, field.targets)
-        record = run.measure(written, data, _tasks(model, options.task, subject), subject)
-        return convert.comparison(
+        record = run.measure(written, data, tasks, subject)
+        comparison = convert.comparison(
             convert.Findings(
                 model=model,
                 subject=subject,
@@ -88,14 +97,17 @@ def compare(
                 elapsed_s=time.monotonic() - began,
             )
         )
+        kept.finish(comparison)
+    return comparison
 
 
 class _Comparing:
     """One run of proof and measurement."""
 
-    def __init__(self, model: Model, field: Field, folder: Path, options: Options, watcher: Watcher) -> None:
-        self.model, self.field, self.folder, self.options, self.watcher = model, field, folder, options, watcher
-        self.prover = Prover(model, field, folder / "proof", options.seed, self._tell_proof)
+    def __init__(self, model: Model, field: Field, kept: Recording, options: Options, watcher: Watcher) -> None:
+        self.model, self.field, self.options, self.watcher = model, field, options, watcher
+        self.kept, self.folder = kept, kept.path
+        self.prover = Prover(model, field, self.folder / "proof", options.seed, self._tell_proof)
         self.curves: CurvePlan | None = None
 
     def measure(self, written: Written, data: Path, tasks: tuple[Task, ...], subject: Subject) -> Record | None:
@@ -108,7 +120,8 @@ class _Comparing:
         contestants = [item for item in self.field.contestants if item.target in written.packages]
         if not contestants:
             return None
-        folders = save_all(written.packages, self.folder / "packages")
+        folders = save_all(written.packages, self.folder / PACKAGES)
+        self.kept.describe(packages={target: package_digest(folder) for target, folder in folders.items()})
         if self.options.curves and subject.is_real:
             names = [item.name for item in contestants]
             self.curves = plan_curves(self.model, subject.dataset, self.folder, subject.batch_size, names)
@@ -166,17 +179,3 @@ def _save_data(dataset: Dataset, folder: Path) -> Path:
     path = folder / "data.safetensors"
     save_arrays(dataset, path)
     return path
-
-
-@contextmanager
-def _run_folder(keep: Path | None) -> Iterator[Path]:
-    """A folder for everything a run leaves: the user's, which stays, or a temporary one, which does not."""
-    if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
-        yield keep
-        return
-    folder = Path(tempfile.mkdtemp(prefix="assay-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

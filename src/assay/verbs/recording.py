@@ -82,8 +82,8 @@ class Recording:
         try:
             self._folder.finish(comparison)
             if self._stored:
-                self._store.add(self._folder.contents())
-                self._store.close()
+                with self._store:
+                    self._store.add(self._folder.contents())
                 self.told.append(self._kept(comparison))
             self._settled = True
         except AssayError as error:
@@ -103,10 +103,8 @@ class Recording:
         folder = self._folder
         assert folder is not None
         interrupted = self._comparison is not None and self._comparison.interrupted is not None
-        if self._settled:
-            needed = self._stored and interrupted  # to be resumed
-        else:
-            needed = folder.has_record
+        to_resume = self._stored and interrupted
+        needed = to_resume if self._settled else folder.has_record
         if self._keep is not None:
             folder.close()
         else:
