@@ -17,6 +17,7 @@ def test_public_names() -> None:
         "Options",
         "Package",
         "compare",
+        "diff",
         "history",
         "load",
         "prove",

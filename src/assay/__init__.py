@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from assay.bring import load
     from assay.model import Model
     from assay.verbs.compare import Options, compare
+    from assay.verbs.diff import diff
     from assay.verbs.history import history
     from assay.verbs.prove import prove
     from assay.verbs.train import train
     from assay.write import Package, write
 
-__all__ = ["Model", "Options", "Package", "compare", "history", "load", "prove", "train", "write"]
+__all__ = ["Model", "Options", "Package", "compare", "diff", "history", "load", "prove", "train", "write"]
 
 _HOMES = {
     "Model": "assay.model",
     "Options": "assay.verbs.compare",
     "Package": "assay.write",
     "compare": "assay.verbs.compare",
+    "diff": "assay.verbs.diff",
     "history": "assay.verbs.history",
     "load": "assay.bring",
     "prove": "assay.verbs.prove",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assay import __version__
-from assay.cli_history import history, keeping
+from assay.cli_history import diff, history, keeping
 from assay.errors import AssayError, DataError, unknown
 
 if TYPE_CHECKING:
@@ -223,6 +223,7 @@ def _require_new(folder: Path) -> None:
 
 
 main.add_command(history)
+main.add_command(diff)
 
 
 @main.command()

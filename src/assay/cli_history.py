@@ -128,3 +128,25 @@ def delete(run: str, store: str | None) -> None:
     from assay.verbs.history import delete_run
 
     click.echo(f"{delete_run(run, store)}  deleted")
+
+
+@click.command()
+@click.argument("a", metavar="RUN")
+@click.argument("b", metavar="RUN")
+@_json
+@_store
+def diff(a: str, b: str, json_file: Path | None, store: str | None) -> None:
+    """Hold two runs of one protocol against each other, across time or machines: the second over the first.
+
+    RUN is a run's name in `assay history` or the beginning of it, `last`, or a file or folder that holds a run.
+    """
+    from assay.show.difference import print_difference
+    from assay.show.files import check_writable, write_text
+    from assay.verbs.diff import diff as run
+
+    if json_file is not None:
+        check_writable(json_file)
+    found = run(a, b, store)
+    if json_file is not None:
+        write_text(json_file, found.to_json() + "\n")
+    print_difference(found)

@@ -1,7 +1,8 @@
 """Frozen dataclasses ↔ plain JSON values, by their type annotations.
 
 JSON has no NaN or infinities, and a broken training run produces them: they travel as the strings in `NOT_FINITE`.
-Unknown fields are ignored, so that an older assay reads what a newer one added; missing and ill-typed ones are refused.
+Unknown fields are ignored, so that an older assay reads what a newer one added, and missing ones have their default, so
+that a newer one reads what an older one kept; those without a default, and ill-typed ones, are refused.
 """
 
 from __future__ import annotations
@@ -71,12 +72,17 @@ def _decode_dataclass(kind: Any, plain: Any, path: str) -> Any:
     if not isinstance(plain, Mapping):
         _refuse(path, "an object", plain)
     hints = typing.get_type_hints(kind)
-    absent = [f.name for f in dataclasses.fields(kind) if f.name not in plain]
+    absent = [f.name for f in dataclasses.fields(kind) if f.name not in plain and not _optional(f)]
     if absent:
         raise DataError(
             f"{path.lstrip('.') or 'the top level'} lacks {', '.join(absent)}: not a comparison that assay wrote"
         )
-    return kind(**{f.name: _decode(hints[f.name], plain[f.name], f"{path}.{f.name}") for f in dataclasses.fields(kind)})
+    present = [f.name for f in dataclasses.fields(kind) if f.name in plain]
+    return kind(**{name: _decode(hints[name], plain[name], f"{path}.{name}") for name in present})
+
+
+def _optional(item: dataclasses.Field[Any]) -> bool:
+    return item.default is not dataclasses.MISSING or item.default_factory is not dataclasses.MISSING
 
 
 def _decode_union(choices: tuple[Any, ...], plain: Any, path: str) -> Any:
