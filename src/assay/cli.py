@@ -233,9 +233,11 @@ main.add_command(diff)
     "target",
     required=True,
     metavar="FRAMEWORK",
-    help="pytorch, tensorflow, keras, keras/jax, keras/torch or jax.",
+    help="pytorch, tensorflow, keras, keras/jax, keras/torch or jax; onnx for a file.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to make.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The folder to make; for onnx, the file: NAME.onnx."
+)
 @click.option(
     "--prove/--no-prove", "proven", default=True, help="Prove the code in float64 first, if the framework is installed."
 )
@@ -253,7 +255,14 @@ def write(model: str, target: str, out: Path, proven: bool, own_defaults: bool, 
     """Write MODEL as one framework's own code into a new folder: model.py, train.py, weights, a README with the proof."""
     from assay.verbs.write import write as run
 
+    if target == "onnx" and out.suffix != ".onnx":
+        raise DataError(f"cannot write the ONNX file {out}: expected a name that ends in .onnx")
     brought = _load(model, chosen["seed"], chosen["inputs"], chosen["loss"], chosen["optimizer"])
+    if target == "onnx":
+        if own_defaults:
+            raise DataError("ONNX has no defaults of its own to train with: leave --out-of-the-box out")
+        click.echo(f"{', '.join(str(path) for path in brought.to_onnx(out))}: taken by ONNX's checker, shapes inferred")
+        return
     result = run(brought, target, out, proven, own_defaults)
     click.echo(f"{out}: {', '.join(sorted(path.name for path in out.iterdir()))}")
     click.echo(result)

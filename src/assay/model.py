@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir
 
-from assay.errors import ModelError, OutputError
+from assay.errors import ModelError
 
 if TYPE_CHECKING:
     from assay.nn.optimizers import Training
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SCOPE = "assay.scope"  # on a node: JSON list of [path, call number] from the outermost module to the innermost
 MODULES = "assay.modules"  # on the graph: JSON object path → {"class": name, "arguments": [names]}
 WORKLOAD = "assay.workload"  # on the graph: the built-in workload whose training and data the model has
+TRAINING = "assay.training"  # on the graph: JSON of the loss, the optimizer and their numbers (see `nn.records`)
+TARGET = "assay.target"  # on the graph: what the targets of the loss are called
 ROLE = "assay.role"  # on an initializer: "parameter", "statistic" or "constant"
 EXACT = "assay.exact"  # on a constant of one floating number: the number meant, where the graph's type cannot hold it
 ORIGIN = (
@@ -121,15 +123,11 @@ class Model:
             copy.graph.metadata_props[NOTES] = json.dumps(said)
         return replace(self, ir=copy, training=training, dataset=None, _modules={})
 
-    def to_onnx(self, path: str | Path) -> None:
-        """Saves the model as an ONNX file in evaluation form; hierarchy, names and workload are kept as metadata."""
-        copy = self.ir.clone()
-        if self.dataset is not None:
-            copy.graph.metadata_props[WORKLOAD] = self.dataset
-        try:
-            onnx_ir.save(copy, str(path))
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    def to_onnx(self, path: str | Path) -> tuple[Path, ...]:
+        """Saves the model as an ONNX file that comes back as it was; returns the files written. See `assay.graph.export`."""
+        from assay.graph.export import to_onnx
+
+        return to_onnx(self, Path(path))
 
     def write(self, framework: str) -> Package:
         """The native code for a framework; see `assay.write.write`."""

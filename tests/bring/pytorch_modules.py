@@ -25,6 +25,18 @@ class MLP(nn.Module):
         return y * self.scale + x.mean(-1, keepdim=True) / 3
 
 
+class Temperature(nn.Module):
+    """A parameter that is one number, without an axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(6, 4)
+        self.scale = nn.Parameter(torch.tensor(2.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) * self.scale.exp()
+
+
 class Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -355,6 +367,7 @@ def ids(entries: int, *shape: int) -> Tensor:
 # name → (module, example); every one is written with the same names as the original's state_dict unless it is in RENAMED.
 MODULES: dict[str, Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]] = {
     "mlp": lambda: (MLP(), (torch.randn(1, 6),)),
+    "temperature": lambda: (Temperature(), (torch.randn(1, 6),)),
     "resnet": resnet,
     "convolutions": lambda: (Convolutions(), (torch.randn(2, 4, 16, 16),)),
     "lstm": lambda: (Recurrent(nn.LSTM), (ids(11, 2, 6),)),

@@ -146,3 +146,21 @@ def test_deviation_of_what_cannot_be_compared() -> None:
 )
 def test_attributes_are_the_numbers_that_were_meant(stored: float, meant: float) -> None:
     assert intended(float(np.float32(stored))) == meant
+
+
+def test_the_oracle_gathers_from_a_row() -> None:
+    """ONNX's reference fails on one row of many and fewer indices, as in BERT's table of token types."""
+    from onnx import TensorProto, helper
+
+    from assay.bring.onnx import model_of
+
+    graph = helper.make_graph(
+        [helper.make_node("GatherElements", ["x", "i"], ["y"], axis=1)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 70])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+        [helper.make_tensor("i", TensorProto.INT64, [1, 3], [5, -1, 0])],
+    )
+    found = model_of(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10), "g", "g")
+    x = np.arange(140.0).reshape(2, 70)
+    np.testing.assert_array_equal(evaluate(found, {"x": x})[0], [[5.0, 69.0, 0.0]])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 from onnx import inliner
 
+from assay.bring.batch_first import restore
 from assay.bring.checks import check_operators, check_sizes, check_tensors, has_external, make_printable, nodes_of
 from assay.bring.opsets import upgrade
 from assay.errors import ModelError, NotFoundError
-from assay.model import WORKLOAD, Model, lift_constants, scope_of
+from assay.model import TARGET, TRAINING, WORKLOAD, Model, lift_constants, scope_of
+from assay.nn.records import from_data
 from assay.nn.tensor import OPSET
 from assay.workloads import WORKLOADS
 
@@ -121,17 +125,34 @@ def _canonical(model: ir.Model, name: str) -> Model:
 
     RemoveInitializersFromInputsPass()(model)
     LiftSubgraphInitializersToMainGraphPass()(model)
-    workload = WORKLOADS.get(model.graph.metadata_props.get(WORKLOAD, ""))
     found = Model(name, model)
     lift_constants(found)
+    restore(model.graph)
     model.ir_version = max(model.ir_version, _IR_VERSION)
     for number, node in enumerate(ir.traversal.RecursiveGraphIterator(model.graph)):
         node.name = node.name or f"{node.op_type.lower()}_{number}"
     make_printable(found)
     _check_structure(found)
-    if workload is None:
-        return found
-    return Model(name, model, workload.training(), workload.name, workload.target)
+    return _with_training(found)
+
+
+def _with_training(model: Model) -> Model:
+    """The model with the training and the workload that a file of assay's own names."""
+    said = model.graph.metadata_props
+    workload = WORKLOADS.get(said.get(WORKLOAD, ""))
+    target = said.get(TARGET, workload.target if workload is not None else Model.target)
+    if not target.isidentifier():
+        raise ModelError(f"the targets noted in its metadata are called {target!r}: expected an identifier")
+    if TRAINING not in said:
+        training = workload.training() if workload is not None else None
+    else:
+        try:
+            training = from_data(json.loads(said[TRAINING]))
+        except ValueError as error:
+            raise ModelError(
+                f"the training noted in its metadata is damaged: {error}; remove the entry {TRAINING}"
+            ) from error
+    return replace(model, training=training, dataset=workload.name if workload is not None else None, target=target)
 
 
 def _check_structure(model: Model) -> None:

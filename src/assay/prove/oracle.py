@@ -39,6 +39,15 @@ class HardSwish(OpRun):
         return (x * np.clip(x / 6 + 0.5, 0, 1),)
 
 
+class GatherElements(OpRun):
+    """ONNX's formula; the reference fails on some shapes of one row."""
+
+    def _run(self, data: np.ndarray, indices: np.ndarray, axis: int = 0) -> tuple[np.ndarray]:
+        axis %= data.ndim
+        sizes = [slice(None) if place == axis else slice(size) for place, size in enumerate(indices.shape)]
+        return (np.take_along_axis(data[tuple(sizes)], indices % data.shape[axis], axis),)
+
+
 class ConvTranspose(_ReferenceConvTranspose):
     """ONNX's formula; the reference fails on groups, and on more output padding than its image of columns has room for."""
 
@@ -133,7 +142,7 @@ def evaluate(model: Model, inputs: Mapping[str, np.ndarray], wanted: Iterable[st
         by_name.update({value.name: value for value in double.graph.inputs})
         double.graph.outputs.clear()
         double.graph.outputs.extend(by_name[name] for name in names)
-    evaluator = ReferenceEvaluator(ir.to_proto(double), new_ops=[Gelu, HardSwish, ConvTranspose])
+    evaluator = ReferenceEvaluator(ir.to_proto(double), new_ops=[Gelu, HardSwish, GatherElements, ConvTranspose])
     _restore_attributes(evaluator)
     given = {
         name: array.astype(np.float64) if np.issubdtype(array.dtype, np.floating) else array

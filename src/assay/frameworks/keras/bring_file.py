@@ -14,7 +14,6 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,7 @@ import onnx_ir as ir
 
 from assay.errors import AssayError, ModelError, UnsupportedError
 from assay.model import Model
-from assay.nn import losses, optimizers
-from assay.nn.optimizers import Training
+from assay.nn.records import from_data, to_data
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _LARGEST_TEXT = 64 << 20  # bytes of a configuration: the largest models have a few million
@@ -56,7 +54,8 @@ def read(path: Path, name: str) -> Model:
             raise kind(reply["error"]) if kind is ModelError else UnsupportedError(reply["error"], reply["listed"])
         found = ir.load(Path(folder) / "model.onnx")
         ir.external_data.load_to_model(found)
-    return Model(name, found, _training_from(reply["training"]))
+    training = reply["training"]
+    return Model(name, found, None if training is None else from_data(training))
 
 
 # Looking --------------------------------------------------------------------------------------------------------------
@@ -216,31 +215,7 @@ def _brought(path: Path, name: str, folder: Path) -> dict[str, Any]:
         raise ModelError(f"{path} could not be read by Keras: {_first_line(error)}") from error
     model = bring(found, None, name)
     ir.save(model.ir, folder / "model.onnx", external_data="weights.bin")
-    return {"training": None if model.training is None else _training_json(model.training)}
-
-
-# Training as text -----------------------------------------------------------------------------------------------------
-
-
-def _training_json(training: Training) -> dict[str, Any]:
-    optimizer = training.optimizer
-    return {
-        "loss": [type(training.loss).__name__, asdict(training.loss)],  # type: ignore[call-overload]
-        "optimizer": [type(optimizer).__name__, asdict(replace(optimizer, schedule=optimizers.Constant()))],
-        "schedule": [type(optimizer.schedule).__name__, asdict(optimizer.schedule)],
-        "rest": {name: getattr(training, name) for name in ("batch_size", "epochs", "metric", "seed")},
-    }
-
-
-def _training_from(found: Mapping[str, Any] | None) -> Training | None:
-    if found is None:
-        return None
-    (loss, loss_values), (kind, values), (schedule, schedule_values) = (
-        found[name] for name in ("loss", "optimizer", "schedule")
-    )
-    values["schedule"] = getattr(optimizers, schedule)(**schedule_values)
-    optimizer = getattr(optimizers, kind)(**values)
-    return Training(getattr(losses, loss)(**loss_values), optimizer, **found["rest"])
+    return {"training": None if model.training is None else to_data(model.training)}
 
 
 def _first_line(error: BaseException) -> str:

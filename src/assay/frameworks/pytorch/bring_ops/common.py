@@ -87,7 +87,7 @@ class Weight:
         if form not in self.forms:
             if self.forms:
                 raise Untranslatable(f"{self.name} is used by layers that store it differently")
-            made = tracer.initializer(self.name, np.ascontiguousarray(array), self.role)
+            made = tracer.initializer(self.name, np.ascontiguousarray(array).reshape(array.shape), self.role)
             if steps:
                 record_origin(made, [WeightMap(self.name, self.name, self.role, (), steps)])
             if self.role == "constant" and array.size == 1 and array.dtype == np.float32:
