@@ -64,10 +64,11 @@ def record(
                     )  # fmt: skip
                 block += 1
     effort = {
-        "name": "quick",
-        "label": f"{processes} processes",
-        "indicative": processes < 6,
+        "name": "quick" if processes == 1 else "standard",
         "fewest_rounds": min(5, rounds),
+        "processes": min(processes, 6),
+        "most_processes": 1 if processes == 1 else 30,
+        "half_width": 0.02,
     }
     header = Header(FORMAT, "0", "now", tuple(speeds), tasks, first, 2, seed, False, effort, {})
     colds = tuple(

@@ -7,25 +7,24 @@ A difference that is large anyway needs no interval of the effort's width: a qua
 
 from __future__ import annotations
 
-import math
 import statistics
 
+import numpy as np
+
 from assay.judge import paired
-from assay.judge.verdict import ordered, pilot_of, twins_of
-from assay.measure.effort import Effort
+from assay.judge.verdict import design_of, ordered, twins_of
 from assay.measure.outlook import Outlook
 from assay.measure.record import Record
-
-_PART = 4  # of the difference
 
 
 def outlook(record: Record) -> Outlook:
     """What a record, as far as it has come, says of how it should go on. Wrong samples say nothing."""
+    design = design_of(record)
     needed: list[int] = []
     widths: list[float] = []
     for kind, size in record.header.tasks:
         try:
-            needed += _needed(record, kind, size)
+            needed += _needed(record, design, kind, size) if design is not None else []
             if (twins := twins_of(record, kind, size)[1]) is not None:
                 widths.append(paired.smallest_difference(twins))
         except (ValueError, ArithmeticError):  # as in `judge`: what cannot be computed is no reason to stop or go on
@@ -33,10 +32,8 @@ def outlook(record: Record) -> Outlook:
     return Outlook(max(needed, default=None), max(widths, default=None))
 
 
-def _needed(record: Record, kind: str, size: int) -> list[int]:
+def _needed(record: Record, design: paired.Design, kind: str, size: int) -> list[int]:
     """The processes that each comparison of one task needs."""
-    pilot = pilot_of(record)
-    width = math.log1p(float(record.header.effort.get("half_width", Effort.half_width)))
     medians = {
         m.contestant: m.median_s
         for m in record.measurements
@@ -51,8 +48,7 @@ def _needed(record: Record, kind: str, size: int) -> list[int]:
         pairs.append((paired.blocks_of(record.samples, name, kind, size, twin=True), blocks[name]))
     found = []
     for a, b in pairs:
-        ratios = [statistics.median(values) for values in paired.log_ratios(a, b).values()][:pilot]
+        ratios = np.array([statistics.median(values) for values in paired.log_ratios(a, b).values()])
         if len(ratios) > 1:
-            aim = max(width, abs(statistics.fmean(ratios)) / _PART)
-            found.append(paired.processes_for(ratios, aim))
+            found.append(int(design.needed(ratios)))
     return found

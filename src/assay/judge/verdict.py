@@ -159,7 +159,7 @@ def _task(record: Record, kind: str, size: int) -> TaskVerdict:
     twin_of, twins = twins_of(record, kind, size)
     floor = _floor(twins, record)
     ranked = ordered(blocks, medians)
-    comparisons = _compare_all(ranked, blocks, medians, None if busy else floor, pilot_of(record))
+    comparisons = _compare_all(ranked, blocks, medians, None if busy else floor, design_of(record))
     of_pair = {(c.a, c.b): c for c in comparisons}
     ranking = [Standing(ranked[0], medians[ranked[0]], 1.0, None, Relation.FASTEST)]
     for name in ranked[1:]:
@@ -193,10 +193,12 @@ def _median(measurement: Measurement) -> float:
     return measurement.median_s
 
 
-def pilot_of(record: Record) -> int | None:
-    """The number of processes whose scatter decided how many there are."""
-    found = record.header.effort.get("processes")
-    return int(found) if found is not None else None
+def design_of(record: Record) -> paired.Design | None:
+    """How the number of processes was decided; None for a single one."""
+    effort = record.header.effort
+    if not effort.get("half_width") or effort.get("most_processes", 1) == 1:
+        return None
+    return paired.Design(int(effort["processes"]), math.log1p(float(effort["half_width"])))
 
 
 def twins_of(record: Record, kind: str, size: int) -> tuple[str | None, paired.Paired | None]:
@@ -204,7 +206,7 @@ def twins_of(record: Record, kind: str, size: int) -> tuple[str | None, paired.P
     shown: tuple[str | None, paired.Paired | None] = (None, None)
     for name in sorted({s.contestant for s in record.samples if s.twin and (s.task, s.batch_size) == (kind, size)}):
         twin = paired.blocks_of(record.samples, name, kind, size, twin=True)
-        pair = paired.compare(twin, paired.blocks_of(record.samples, name, kind, size), pilot=pilot_of(record))
+        pair = paired.compare(twin, paired.blocks_of(record.samples, name, kind, size), design=design_of(record))
         most = paired.smallest_difference(shown[1]) if shown[1] is not None else -1.0
         if pair is not None and paired.smallest_difference(pair) > most:
             shown = name, pair
@@ -238,11 +240,11 @@ def _compare_all(
     blocks: Mapping[str, paired.Blocks],
     medians: Mapping[str, float],
     floor: float | None,
-    pilot: int | None,
+    design: paired.Design | None,
 ) -> list[Comparison]:
     """Every pair, the faster first, with p-values adjusted for their number."""
     pairs = list(combinations(ranked, 2))
-    found = [paired.compare(blocks[a], blocks[b], pilot=pilot) for a, b in pairs]
+    found = [paired.compare(blocks[a], blocks[b], design=design) for a, b in pairs]
     raw = [pair.p_value for pair in found if pair is not None and pair.p_value is not None]
     adjusted = iter(paired.holm(raw))
     comparisons = []
