@@ -53,6 +53,19 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
     return tuple(name.strip() for name in value.split(",") if name.strip()) if value else None
 
 
+def _numbers(_: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...]:
+    """`1,8,32` as numbers."""
+    try:
+        numbers = tuple(int(part) for part in value.split(",")) if value else ()
+    except ValueError:
+        raise DataError(f"{option.opts[0]} {value}: expected whole numbers separated by commas, as 1,8,32") from None
+    if any(number < 1 for number in numbers):
+        raise DataError(f"{option.opts[0]} {value}: expected numbers of at least 1")
+    if len(set(numbers)) < len(numbers):
+        raise DataError(f"{option.opts[0]} {value}: a number is given twice")
+    return numbers
+
+
 _frameworks = click.option(
     "--frameworks",
     "-f",
@@ -107,7 +120,27 @@ _threads = click.option(
 @click.option(
     "--task", type=click.Choice(["train", "infer", "both"]), default="both", show_default=True, help="What to time."
 )
-@click.option("--batch-size", type=int, default=None, help="Examples at once; the workload's by default.")
+@click.option(
+    "--batch-size",
+    "batch_sizes",
+    callback=_numbers,
+    metavar="N[,N…]",
+    help="Examples at once; the workload's by default. Several are a sweep: each is trained and inferred with.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    callback=_names,
+    metavar="NAMES",
+    help="float32 (the default), bfloat16 (mixed precision as each framework has it), float64; several are measured one "
+    "after another.",
+)
+@click.option(
+    "--threads",
+    callback=_numbers,
+    metavar="N[,N…]",
+    help="Threads of each worker; all processors by default. Several are measured one after another.",
+)
 @click.option(
     "--effort",
     default="quick",
@@ -123,7 +156,6 @@ _threads = click.option(
     metavar="SECONDS",
     help="Begin no process that would end after this, even if the effort asks for more.",
 )
-@_threads
 @_seed
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write every fact and raw sample to this file."
@@ -131,6 +163,14 @@ _threads = click.option(
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a self-contained page to this file.")
 @click.option(
     "--keep", type=click.Path(path_type=Path), help="Keep written packages, logs and the raw record in this new folder."
+)
+@click.option(
+    "--costs/--no-costs",
+    "--cold/--no-cold",
+    "costs",
+    default=None,
+    help="Starts with and without a compile cache, memory, energy and saved sizes, in processes of their own; only from "
+    "the effort standard on by default.",
 )
 @click.option("--curves/--no-curves", default=True, help="Compare the loss curves of the first steps on real data.")
 @keeping
@@ -154,15 +194,16 @@ def compare(model: str, json_file: Path | None, html_file: Path | None, keep: Pa
         frameworks=chosen["frameworks"],
         modes=chosen["modes"],
         task=chosen["task"],
-        batch_size=chosen["batch_size"],
-        effort=_effort(chosen["effort"], chosen["budget"]),
-        threads=chosen["threads"] or 0,
+        batch_sizes=chosen["batch_sizes"],
+        precisions=chosen["precisions"] or ("float32",),
+        effort=_with_costs(_effort(chosen["effort"], chosen["budget"]), chosen["costs"]),
+        threads=chosen["threads"],
         seed=chosen["seed"],
         curves=chosen["curves"],
         keep=keep,
         command=shlex.join(["assay", *sys.argv[1:]]),
     )
-    training = (chosen["loss"], chosen["optimizer"], chosen["batch_size"])
+    training = (chosen["loss"], chosen["optimizer"], max(chosen["batch_sizes"], default=None))
     brought = _load(model, chosen["seed"], chosen["inputs"], *training)
     recording = Recording(keep, chosen["store"], not chosen["no_store"])
     found = _watched(lambda watch: run(brought, options, watch, recording), model)
@@ -181,6 +222,12 @@ def _watched(run: Callable[[Any], Any], title: str) -> Any:
 
     with ExitStack() as stack:
         return run(lambda field: stack.enter_context(Progress([item.name for item in field.contestants], title=title)))
+
+
+def _with_costs(effort: Effort, wanted: bool | None) -> Effort:
+    from dataclasses import replace
+
+    return effort if wanted is None else replace(effort, costs=wanted)
 
 
 def _effort(name: str, budget: float | None) -> Effort:

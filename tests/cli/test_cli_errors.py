@@ -26,7 +26,7 @@ def run(*arguments: str) -> tuple[int, str]:
         (["compare", "digit-cnn"], "unknown workload 'digit-cnn': did you mean digits-cnn"),
         (["compare", "-f", "pytorhc"], "unknown framework 'pytorhc': did you mean pytorch"),
         (["compare", "-f", "keras/tesnorflow"], "did you mean keras/tensorflow"),
-        (["compare", "--batch-size", "0"], "a batch size of 0 does not fit"),
+        (["compare", "--batch-size", "0"], "--batch-size 0: expected numbers of at least 1"),
         (["compare", "--batch-size", "5000"], "a batch size of 5000 does not fit"),
         (["compare", "--effort", "quik"], "unknown effort 'quik': did you mean quick"),
         (["compare", "-m", "gragh"], "unknown mode 'gragh'"),

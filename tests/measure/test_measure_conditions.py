@@ -48,6 +48,8 @@ def test_a_record_under_one_condition(bench: Bench) -> None:
         ("infer", "float64"),
     ]
     assert all(task.statement.startswith(f"{task.precision}: ") for task in verdicts)
+    assert all([one.contestant for one in task.ranking] == ["jax:jit"] for task in verdicts)
+    assert [m.status for m in second.measurements] == ["ok", "ok"]
 
 
 def test_a_failure_under_one_condition_is_none_under_the_others(bench: Bench) -> None:

@@ -22,23 +22,23 @@ def classifier() -> nn.Sequential:
 
 
 def test_a_workload_has_its_own_data() -> None:
-    subject = subject_of(WORKLOADS["digits-cnn"].model(), None, 0)
+    subject = subject_of(WORKLOADS["digits-cnn"].model(), (), 0)
     assert subject.is_real
     assert (subject.batch_size, subject.sizes) == (64, (1, 64))
     with pytest.raises(DataError, match="does not fit"):
-        subject_of(WORKLOADS["digits-cnn"].model(), 100_000, 0)
+        subject_of(WORKLOADS["digits-cnn"].model(), (100_000,), 0)
 
 
 def test_any_other_model_gets_random_numbers() -> None:
     model = load(nn.build(classifier(), [nn.Input("x", (3,))]), loss="cross-entropy")
-    subject = subject_of(model, 5, 0)
+    subject = subject_of(model, (5,), 0)
     data = subject.dataset.train
     assert not subject.is_real
     assert data.inputs[0].shape == (5 * BATCHES, 3)
     assert data.inputs[0].dtype == np.float32
     assert len(np.unique(data.inputs[0], axis=0)) == 5 * BATCHES
     assert set(data.targets) <= set(range(4))
-    again = subject_of(model, 5, 0).dataset.train
+    again = subject_of(model, (5,), 0).dataset.train
     np.testing.assert_array_equal(again.inputs[0], data.inputs[0])
 
 

@@ -137,7 +137,10 @@ class Session(Protocol):
     def __init__(self, folder: Path, mode: str, dtype: str = "float32") -> None:
         """Imports `model.py` (and `train.py` when present) from `folder`, and calls its `load()`.
 
-        `dtype` is "float32" or "float64"; the model's parameters are converted after loading, the written code is not changed.
+        `dtype` is "float32", "float64" or "bfloat16"; the written code is not changed. For "float64" the parameters are
+        converted after loading; "bfloat16" is the framework's own mixed precision: parameters, statistics, loss and
+        optimizer stay in float32. Raises an error that says why, where a framework has none for this mode.
+        What it computes on is $ASSAY_DEVICE, "cpu" or "cuda"; "cpu" where there is no such variable.
         """
         ...
 
@@ -198,4 +201,19 @@ class Session(Protocol):
 
     def device(self) -> str:
         """What it computes on: "cpu", or the name of the accelerator."""
+        ...
+
+    def arithmetic(self) -> str:
+        """In words, how this session's floating type is got: "torch.autocast(bfloat16) around forward and loss"."""
+        ...
+
+    def save(self, folder: Path, inputs: Sequence[Any]) -> str:
+        """Saves the model for prediction into `folder`, as the framework itself does; the format's name.
+
+        `inputs`, from `place`, are an example: where the format holds programs, they are for these shapes.
+        """
+        ...
+
+    def device_memory(self) -> int | None:
+        """The most bytes that the accelerator's allocator has given this process at a time; None on a CPU."""
         ...

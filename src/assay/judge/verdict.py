@@ -7,6 +7,7 @@ is never enough to tell small differences, whatever its samples look like. If th
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -131,8 +132,9 @@ def judge(record: Record, code_lines: Mapping[str, int] | None = None) -> Verdic
         # What is recommended is recommended for the first condition: the others tell how it changes with them.
         advice = recommendations(parts[0], by_part[0], code_lines or {})
         found = [note for part, tasks in zip(parts, by_part, strict=True) for note in _notes(part, tasks)]
+        alike = {re.sub(r"[\d.,]+", "#", note): note for note in reversed(found)}  # of the first condition that has it
         tasks = tuple(task for of_part in by_part for task in of_part)
-        return Verdict("given", indicative, label, tasks, advice, tuple(dict.fromkeys(found)))
+        return Verdict("given", indicative, label, tasks, advice, tuple(reversed(alike.values())))
     except Exception as error:  # whatever it is, it must not look like a result
         return Verdict("withheld", indicative, label, reason=f"the statistics failed: {type(error).__name__}: {error}")
 

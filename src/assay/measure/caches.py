@@ -10,7 +10,9 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from assay.frameworks.base import Target
+from assay.frameworks import frameworks
+from assay.frameworks import target as find_target
+from assay.frameworks.base import Contestant, Target
 
 VARIABLE = "ASSAY_CACHE"  # names another folder than the user's own
 
@@ -20,6 +22,13 @@ def folder() -> Path:
     if given := os.environ.get(VARIABLE):
         return Path(given).absolute()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "assay"
+
+
+def keeps_programs(contestant: Contestant) -> bool:
+    """Whether the contestant's framework can find its compiled programs again in a later process."""
+    if contestant.framework not in frameworks():
+        return False
+    return bool(find_target(contestant.target).compile_cache) and contestant.mode != "eager"
 
 
 def environment(target: Target, role: str, owner: str, home: Path | None = None) -> dict[str, str]:

@@ -77,6 +77,29 @@ def sample(session: Session, runner: Runner, batches: Sequence[Batch], calls: in
     return {"calls": calls} | timed(session, lambda: runner(session, rotation))
 
 
+def single_calls(
+    session: Session, runner: Runner, batches: Sequence[Batch], calls: int, seconds: float
+) -> dict[str, Any]:
+    """Calls timed one by one after a run-in of a tenth of `seconds`: `calls` of them, or as many as `seconds` allow."""
+    rotation = cycle([batch] for batch in batches)
+    start = time.perf_counter()
+    while time.perf_counter() - start < seconds / 10:
+        runner(session, next(rotation))
+    times: list[int] = []
+    compiles, waited = session.compile_count(), host.waited_ns()
+    start = time.perf_counter()
+    while len(times) < calls and time.perf_counter() - start < seconds:
+        one = next(rotation)
+        began = time.perf_counter_ns()
+        runner(session, one)
+        times.append(time.perf_counter_ns() - began)
+    return {
+        "times_ns": times,
+        "compiles": session.compile_count() - compiles,
+        "waited_ns": _gained(waited, host.waited_ns()),
+    }
+
+
 def series(session: Session, runner: Runner, batches: Sequence[Batch], calls: int, seconds: float) -> dict[str, Any]:
     """Single calls, each waited for: `calls` of them and for a tenth of `seconds`, but no longer than `seconds`."""
     times: list[int] = []

@@ -46,6 +46,9 @@ class Effort:
     own_twin: bool = False  # the A/A twin has a process of its own
     cold_processes: int = 0  # replicates that start with an empty compile cache
     restarts: int = 3  # of a contestant's lost workers in one run
+    latency_seconds: float = 1.0  # at most, for the single calls that percentiles are taken from
+    energy_seconds: float = 1.0  # how long a task runs while energy counters are read
+    costs: bool = False  # starts, memory, energy and artefacts are measured in processes of their own
     limits: Limits = field(default=Limits())
 
 
@@ -74,7 +77,16 @@ QUICK = Effort(
     warmup_calls=10,
     warmup_seconds=1.5,
 )
-STANDARD = replace(QUICK, name="standard", processes=ENOUGH, most_processes=30, budget_s=900.0, own_twin=True)
+STANDARD = replace(
+    QUICK,
+    name="standard",
+    processes=ENOUGH,
+    most_processes=30,
+    budget_s=900.0,
+    own_twin=True,
+    latency_seconds=10.0,
+    costs=True,
+)
 RIGOROUS = replace(
     STANDARD, name="rigorous", processes=10, most_processes=60, half_width=0.01, budget_s=3600.0, cold_processes=3
 )

@@ -26,6 +26,7 @@ from assay.measure.crew import Crew
 from assay.measure.environment import environment
 from assay.measure.outlook import Look, blind
 from assay.measure.pace import Pace
+from assay.measure.passes import Passes
 from assay.measure.plan import Plan, ProveCallback
 from assay.measure.prepare import Preparing
 from assay.measure.process import WorkerProcess
@@ -72,6 +73,7 @@ class _Run:
         self._preparing = Preparing(
             plan, self._crew, self._background, file, self._tell_state, self._preparation_failed, tell
         )
+        self._passes = Passes(plan, self._crew, file, tell)
         self._rounds = Rounds(
             plan,
             self._crew,
@@ -115,6 +117,8 @@ class _Run:
             self._end_process(condition)
         if self._plan.effort.most_processes > 1 and self._plan.tasks and self._alive():
             self._file.write(Decision(self._pace.summary()))
+        if self._plan.tasks and self._plan.effort.costs:
+            self._passes.costs(self._alive())
 
     def _first_process(self, condition: int) -> None:
         """Proofs, if they have not been made, cold starts, and one process of each contestant timed."""
@@ -132,6 +136,7 @@ class _Run:
                     self._tell(events.RowsReady(self._file.record().measurements, final=False))
             self._settle(self._arms)
             self._time(self._with_twin(0))
+        self._passes.latencies(self._alive())
         self._take_outputs()
         if self._plan.tasks:
             self._end_process(condition, self._seconds_of_a_process(condition))

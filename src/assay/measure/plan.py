@@ -194,7 +194,7 @@ class Plan:
 
     @property
     def thread_count(self) -> int:
-        return self.threads or len(allowed_cpus())
+        return self.under[0].threads if self.under else self.threads or len(allowed_cpus())
 
 
 def allowed_cpus() -> list[int]:

@@ -73,6 +73,7 @@ class Preparing:
                 cache=tuple(opened["cache"]),
                 device=opened["device"],
                 condition=arm.condition,
+                arithmetic=opened["arithmetic"],
             )
         )
         yield from self._ask(

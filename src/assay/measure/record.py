@@ -83,6 +83,7 @@ class Cold:
     cache: tuple[int, int] = (0, 0)  # compiled programs found in the cache on disk while building, and not found
     device: str = "cpu"  # what it computes on
     condition: int = 0  # which of the header's conditions
+    arithmetic: str = ""  # how the condition's precision is got, in words
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,61 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """Single predictions, each timed alone and waited for, in a pass of their own."""
+
+    contestant: str
+    process: int
+    batch_size: int
+    times_s: tuple[float, ...]
+    compiles: int
+    waited_ns: int | None  # its threads, all together, were ready and had no CPU
+    condition: int = 0
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a fresh process starts when no other runs: import, build, and the first call of one task."""
+
+    contestant: str
+    condition: int
+    task: str
+    batch_size: int
+    cache: str  # compiled programs on disk: cold, warm, mixed, none
+    import_s: float
+    build_s: float
+    first_s: float  # the first call, compilation included
+    compile_s: float  # what the first call takes longer than a later one
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a task takes besides time, in a fresh process that does nothing else."""
+
+    contestant: str
+    task: str
+    batch_size: int
+    condition: int
+    first_bytes: int | None  # high-water mark during the first calls, compilation included, above what the import took
+    steady_bytes: int | None  # the same during later calls
+    device_bytes: int | None  # the most that the accelerator's allocator gave out; None on a CPU
+    joules: float | None  # while `calls` calls ran
+    calls: int
+    energy_source: str  # the counters that were read, or why there are none
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What the framework itself saves of the model; `format` is None, and `reason` says why, where it cannot."""
+
+    contestant: str
+    format: str | None
+    bytes: int | None
+    weights_bytes: int | None  # of weights.safetensors in the written package
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class Decision:
     """Something that the protocol left open and how it was decided."""
 
@@ -225,6 +281,7 @@ class Measurement:
     third_call_s: float | None = None
     peak_memory_bytes: int | None = None  # above what the import took
     cpu_per_wall: float | None = None  # CPUs kept busy, on average
+    cpu_s: float | None = None  # CPU seconds of a call, all threads together
     series: str | None = None
     void_samples: int = 0
     threads: int = 0
@@ -244,6 +301,10 @@ class Record:
     warmups: tuple[Warmup, ...] = ()
     samples: tuple[Sample, ...] = ()
     outputs: tuple[Outputs, ...] = ()
+    latencies: tuple[Latency, ...] = ()
+    starts: tuple[Start, ...] = ()
+    costs: tuple[Costs, ...] = ()
+    saved: tuple[Saved, ...] = ()
     decisions: tuple[Decision, ...] = ()
     losses: tuple[Loss, ...] = ()
     failures: tuple[Failure, ...] = ()
@@ -261,6 +322,8 @@ class Record:
 
     def under(self, condition: int) -> Record:
         """What was found under one condition, as the record of a run that had no other."""
+        if len(self.conditions) == 1:
+            return self
         threads, precision = self.conditions[condition]
         of_it = {
             name: tuple(fact for fact in getattr(self, name) if fact.condition in (condition, None))
@@ -284,7 +347,17 @@ class Record:
 
 
 # The fields of Record whose facts belong to a condition.
-_UNDER_CONDITIONS = ("colds", "first_calls", "warmups", "samples", "outputs", "failures")
+_UNDER_CONDITIONS = (
+    "colds",
+    "first_calls",
+    "warmups",
+    "samples",
+    "outputs",
+    "failures",
+    "latencies",
+    "starts",
+    "costs",
+)
 
 # Line kind → class, and the field of Record that collects it (None: a single one).
 _KINDS: dict[str, tuple[type, str | None]] = {
@@ -297,6 +370,10 @@ _KINDS: dict[str, tuple[type, str | None]] = {
     "warmup": (Warmup, "warmups"),
     "sample": (Sample, "samples"),
     "outputs": (Outputs, "outputs"),
+    "latency": (Latency, "latencies"),
+    "start": (Start, "starts"),
+    "costs": (Costs, "costs"),
+    "saved": (Saved, "saved"),
     "decision": (Decision, "decisions"),
     "loss": (Loss, "losses"),
     "failure": (Failure, "failures"),

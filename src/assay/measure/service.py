@@ -21,6 +21,7 @@ from assay.errors import DataError, WorkerError
 from assay.frameworks.base import Session
 from assay.measure import clock, host, proving, training
 from assay.measure.arrays import batches_of, load_data, save_arrays
+from assay.measure.energy import Energy
 from assay.measure.plan import TRAIN
 
 Reply = dict[str, Any]
@@ -77,6 +78,7 @@ class Service:
             "parameters": len(self._initial),
             "cache": cache,
             "device": self._session.device(),
+            "arithmetic": self._session.arithmetic(),
         }
 
     def prove(self, folder: str, mode: str, dtype: str, save: str, **spec: Any) -> Reply:
@@ -126,6 +128,35 @@ class Service:
         runner, batches = self._task(task)
         start %= len(batches)
         return clock.sample(self.session, runner, batches[start:] + batches[:start], calls, run_in)
+
+    def latency(self, task: str, calls: int, seconds: float) -> Reply:
+        """Single calls after a run-in: `calls` of them, or as many as `seconds` allow."""
+        runner, batches = self._task(task)
+        return clock.single_calls(self.session, runner, batches, calls, seconds)
+
+    def cost(self, task: str, calls: int, seconds: float) -> Reply:
+        """Memory over `calls` calls and, where the machine counts energy, what calls of `seconds` together take."""
+        runner, batches = self._task(task)
+        host.reset_high_water()
+        for index in range(calls):
+            runner(self.session, [batches[index % len(batches)]])
+        found = {"high_water_bytes": host.high_water_bytes(), "device_bytes": self.session.device_memory()}
+        counters = Energy()
+        if not counters.sources:
+            return found | {"joules": None, "calls": 0, "energy_source": counters.absent or ""}
+        made, before, until = 0, counters.read(), time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            runner(self.session, [batches[made % len(batches)]])
+            made += 1
+        joules = counters.joules(before, counters.read())
+        return found | {"joules": joules, "calls": made, "energy_source": "; ".join(counters.sources)}
+
+    def save(self, folder: str) -> Reply:
+        """The model as its framework saves it, for the shapes of the first task's batches."""
+        batches = next(iter(self._batches.values()), None)
+        if batches is None:
+            raise DataError("no batches are placed: the request 'place' has to come first")
+        return {"format": self.session.save(Path(folder), batches[0][0])}
 
     def outputs(self, arrays: str, save: str) -> Reply:
         """The timed session's own outputs, with the weights that it started from."""

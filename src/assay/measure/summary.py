@@ -100,6 +100,7 @@ def _speed(samples: Sequence[Sample], size: int) -> dict[str, Any]:
         "median_s": median,
         "interval_s": median_interval(times)[:2],
         "samples_per_s": size / median if median else None,
+        "cpu_s": statistics.median(sample.cpu_ns / sample.calls / 1e9 for sample in samples),
         "cpu_per_wall": sum(sample.cpu_ns for sample in samples) / max(1, sum(sample.wall_ns for sample in samples)),
     }
 

@@ -22,6 +22,7 @@ MeasurementStatus = Literal["ok", "failed", "not-run"]
 Task = Literal["train", "infer"]
 Relation = Literal["fastest", "slower", "equivalent", "not-resolved"]
 Outcome = Literal["faster", "slower", "equivalent", "not-resolved"]
+PrecisionName = Literal["float32", "bfloat16", "float64"]
 CompileCache = Literal["cold", "warm", "mixed", "none"]  # none: nothing is kept on disk
 
 
@@ -162,6 +163,23 @@ class Measurement:
     void_samples: int = 0  # taken and not counted: something was compiled meanwhile
     cpu_per_wall: float | None = None  # processors kept busy, on average
     series: str | None = None  # "flat", "warming", "slowing", "no steady state"
+    cpu_s: float | None = None  # CPU seconds of a call, all threads together
+    threads: int = 0  # of its process
+    precision: PrecisionName = "float32"  # that it computed in
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How a contestant computed in a precision, and how far its timed outputs are from the float64 truth."""
+
+    contestant: str
+    precision: PrecisionName
+    threads: int
+    status: ProofStatus  # equal: as near as this precision comes, by the reference's distance
+    arithmetic: str  # how the precision was got: "torch.autocast(bfloat16) around the forward pass and the loss"
+    distance: float | None = None  # largest relative distance of an output to float64
+    limit: float | None = None  # distance allowed
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +194,69 @@ class ColdStart:
     compile_cache: CompileCache | None = None  # whether the programs that it needed were on disk: all, none, some
     beside_others: bool = False  # other workers ran meanwhile: an upper bound
     processes: int = 1  # how many started so; the figures are their medians
+
+
+@dataclass(frozen=True)
+class Percentile:
+    """A percentile of single calls."""
+
+    percent: int
+    value_s: float  # of the calls that were seen
+    upper_s: float  # with 95 % confidence the true percentile is not above it (an order statistic)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Single predictions, each timed alone, in a pass of their own; only percentiles that so many calls can bound."""
+
+    contestant: str
+    batch_size: int
+    threads: int
+    precision: PrecisionName
+    percentiles: tuple[Percentile, ...]  # the 50th from 5 calls, the 90th from 29, the 95th from 59, the 99th from 299
+    times_s: tuple[float, ...]  # of every call, in order
+    waited: float | None  # seconds that its threads, all together, were ready and had no processor
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a fresh process starts when no other worker runs."""
+
+    contestant: str
+    task: Task  # whose first call was made
+    batch_size: int
+    compile_cache: CompileCache
+    import_s: float
+    build_s: float  # model.py's load()
+    compile_s: float  # what the first call takes longer than a later one
+    first_call_s: float  # compilation included
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a task takes besides time, in a fresh process that does nothing else. Memory is above what the import takes."""
+
+    contestant: str
+    task: Task
+    batch_size: int
+    threads: int
+    precision: PrecisionName
+    first_memory_bytes: int | None  # at most, during the first calls, compilation included
+    steady_memory_bytes: int | None  # at most, during later calls
+    device_memory_bytes: int | None  # the most that the accelerator's allocator gave out; null on a CPU
+    joules_per_call: float | None  # of whole processors and cards, whoever else used them
+    energy_source: str  # the counters, or why there are none
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """What a contestant's framework itself saves of the model."""
+
+    contestant: str
+    format: str | None  # "SavedModel"; null where it cannot be saved
+    size_bytes: int | None
+    weights_bytes: int | None  # of weights.safetensors in the written package
+    reason: str | None = None  # why it cannot be saved
 
 
 @dataclass(frozen=True)
@@ -195,6 +276,7 @@ class WrittenCode:
     files: tuple[SourceFile, ...]
     model_lines: int  # lines of model.py that are neither blank nor comment
     train_lines: int | None
+    characters: int = 0  # of all files
 
 
 @dataclass(frozen=True)
@@ -271,6 +353,8 @@ class TaskVerdict:
     smallest_difference: float | None = None  # relative difference below which nothing is told
     comparisons: tuple[Pair, ...] = ()  # every pair, the faster first
     twin: Twin | None = None
+    threads: int = 0
+    precision: PrecisionName = "float32"
 
 
 @dataclass(frozen=True)
@@ -336,6 +420,11 @@ class Comparison:
     code: tuple[WrittenCode, ...]
     training: TrainingEquality | None
     verdict: Verdict
+    precisions: tuple[Precision, ...] = ()
+    latencies: tuple[Latency, ...] = ()
+    starts: tuple[Start, ...] = ()
+    costs: tuple[Costs, ...] = ()
+    artefacts: tuple[Artefact, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dictionaries, strings and numbers, as the JSON Schema describes them."""

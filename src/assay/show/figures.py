@@ -14,7 +14,7 @@ from typing import Any
 
 from assay.show import words
 from assay.show.facts import Comparison, Measurement
-from assay.show.table import Table, table_of, target_of
+from assay.show.table import Table, conditions_of, table_of, target_of
 
 # Readable on white and on near-black alike (contrast at least 3:1).
 COLOURS = {
@@ -75,7 +75,9 @@ def charts_of(comparison: Comparison) -> tuple[tuple[Chart, ...], tuple[Chart, .
 def _samples(comparison: Comparison, table: Table) -> Iterable[Chart]:
     equal = [row.contestant for row in table.rows if row.status == "equal"]
     for column in table.timed:
-        found = {m.contestant: m for m in comparison.measurements if f"{m.task}-{m.batch_size}" == column.key}
+        main = conditions_of(comparison)[0]
+        under = [m for m in comparison.measurements if (m.threads, m.precision) == main]
+        found = {m.contestant: m for m in under if f"{m.task}-{m.batch_size}" == column.key}
         shown = [
             found[name] for name in equal if name in found and found[name].status == "ok" and found[name].samples_s
         ]

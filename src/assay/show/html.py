@@ -16,10 +16,14 @@ from typing import Any
 
 from assay.show import figures, words
 from assay.show.facts import Comparison, Proof, SourceFile, WrittenCode
+from assay.show.sections import sections_of
 from assay.show.source import highlight, token_colours
 from assay.show.table import (
     INTERRUPTED,
     calibration_of,
+    condition_name,
+    conditions_of,
+    main_verdicts,
     notes_of,
     problems_of,
     reasons_of,
@@ -68,6 +72,8 @@ def render(comparison: Comparison) -> str:
     return environment.get_template("page.html.j2").render(
         c=comparison,
         table=table_of(comparison),
+        main_verdicts=main_verdicts(comparison),
+        sections=sections_of(comparison),
         problems=[problem for problem in problems_of(comparison) if problem.subject != INTERRUPTED],  # it has a notice
         proofs={proof.contestant: proof for proof in comparison.proofs},
         checks=_checks(comparison.proofs),
@@ -80,6 +86,7 @@ def render(comparison: Comparison) -> str:
         machine=machine(comparison.environment),
         trust=trust(comparison),
         task_name=words.task_name,
+        under=lambda task: condition_name((task.threads, task.precision), conditions_of(comparison)),
         notes=(*calibration_of(comparison), *notes_of(comparison)),
         reasons_of=reasons_of,
         colour=lambda name: figures.colour_of(name, comparison.contestants),

@@ -6,13 +6,23 @@ No figure of a contestant that is not proven equal gets into a cell.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from assay.show import words
-from assay.show.facts import ColdStart, Comparison, Measurement, Proof, Recommendation, Standing, WrittenCode
+from assay.show.facts import (
+    ColdStart,
+    Comparison,
+    Measurement,
+    Proof,
+    Recommendation,
+    Standing,
+    TaskVerdict,
+    WrittenCode,
+)
 
 INTERRUPTED = "interrupted"
+ConditionKey = tuple[int, str]  # threads, precision
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,9 @@ class Table:
         return tuple(column for column in self.columns if column.timed)
 
 
+Filled = tuple[Column, dict[str, Cell]]  # a column, and its cells by contestant
+
+
 @dataclass(frozen=True)
 class Problem:
     """Something that kept a contestant or a framework from being counted."""
@@ -70,10 +83,38 @@ class Problem:
 
 
 def table_of(comparison: Comparison) -> Table:
-    """The table of a comparison, with only the columns that some contestant has a figure for."""
+    """The table of a comparison, with only the columns that some contestant has a figure for.
+
+    It is that of the first condition (threads, precision) and of the main batch sizes; `sections_of` has the others.
+    """
+    equal = proven(comparison)
+    timed = timed_columns(comparison, equal, conditions_of(comparison)[0], main_only=True)
+    return made_of(comparison, [*timed, *_cost_columns(comparison, equal)])
+
+
+def proven(comparison: Comparison) -> list[str]:
+    """The contestants that have figures: those proven equal."""
+    equal = {proof.contestant for proof in comparison.proofs if proof.status == "equal"}
+    return [name for name in comparison.contestants if name in equal]
+
+
+def conditions_of(comparison: Comparison) -> list[ConditionKey]:
+    """Threads and precision of every condition measured, in order; the environment's threads where nothing was."""
+    found = dict.fromkeys((m.threads, m.precision) for m in comparison.measurements)
+    return list(found) or [(comparison.environment.threads, "float32")]
+
+
+def main_verdicts(comparison: Comparison) -> tuple[TaskVerdict, ...]:
+    """The verdicts on what the main table shows; `sections_of` tells the others."""
+    main, keys = conditions_of(comparison)[0], {column.key for column in table_of(comparison).timed}
+    of_main = [v for v in comparison.verdict.tasks if (v.threads, v.precision) == main]
+    shown = tuple(v for v in of_main if f"{v.task}-{v.batch_size}" in keys)
+    return shown or tuple(of_main)
+
+
+def made_of(comparison: Comparison, filled: Sequence[Filled]) -> Table:
+    """A table of these columns, with a row for every contestant."""
     proofs = {proof.contestant: proof for proof in comparison.proofs}
-    equal = [name for name in comparison.contestants if name in proofs and proofs[name].status == "equal"]
-    filled = [*_timed_columns(comparison, equal), *_cost_columns(comparison, equal)]
     rows = [
         Row(
             name,
@@ -106,10 +147,20 @@ def _rank(row: Row, columns: tuple[Column, ...]) -> tuple[int, tuple[float, ...]
 # ---------------------------------------------------------------- timed columns
 
 
-def _timed_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[Column, dict[str, Cell]]]:
-    kinds = sorted({(m.task != "train", m.batch_size, m.task) for m in comparison.measurements})
+def timed_columns(
+    comparison: Comparison, equal: list[str], condition: ConditionKey, *, main_only: bool
+) -> Iterable[Filled]:
+    """A column for each task and batch size under a condition.
+
+    `main_only`: of a sweep over batch sizes, training at the workload's and inference at the smallest and that one.
+    """
+    under = [m for m in comparison.measurements if (m.threads, m.precision) == condition]
+    kinds = sorted({(m.task != "train", m.batch_size, m.task) for m in under})
+    if main_only:
+        kept = {comparison.workload.batch_size, min((size for _, size, _ in kinds), default=0)}
+        kinds = [kind for kind in kinds if kind[1] in (kept if kind[0] else {comparison.workload.batch_size})] or kinds
     for _, batch_size, task in kinds:
-        found = [m for m in comparison.measurements if (m.task, m.batch_size) == (task, batch_size)]
+        found = [m for m in under if (m.task, m.batch_size) == (task, batch_size)]
         found = [m for m in found if m.contestant in equal]
         times = [m.median_s for m in found if m.median_s is not None and m.status == "ok"]
         if not times:
@@ -127,6 +178,7 @@ def _timed_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[C
             rank.contestant: rank
             for verdict in comparison.verdict.tasks
             if (verdict.task, verdict.batch_size) == (task, batch_size)
+            and (verdict.threads, verdict.precision) == condition
             for rank in verdict.ranking
         }
         yield column, {m.contestant: _timed_cell(m, min(times), factor, ranks) for m in found}
@@ -152,31 +204,32 @@ def _timed_cell(m: Measurement, fastest: float, factor: float, ranks: Mapping[st
 # ---------------------------------------------------------------- columns of what it costs
 
 
-def _cost_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[Column, dict[str, Cell]]]:
+def _cost_columns(comparison: Comparison, equal: list[str]) -> Iterable[Filled]:
     yield from _cold_columns(comparison, equal)
     memory: dict[str, float] = {}
+    main = conditions_of(comparison)[0]
     for m in comparison.measurements:
-        if m.contestant in equal and m.peak_memory_bytes is not None:
+        if m.contestant in equal and m.peak_memory_bytes is not None and (m.threads, m.precision) == main:
             memory[m.contestant] = max(memory.get(m.contestant, 0), m.peak_memory_bytes)
-    yield from _present(
+    yield from present(
         Column("memory", "memory", "peak, MB", "Peak memory of the worker process above what importing takes"),
         {name: Cell(words.three_digits(value / 1e6), value) for name, value in memory.items()},
     )
     code = {written.target: _lines_cell(written) for written in comparison.code}
-    yield from _present(
+    yield from present(
         Column("lines", "code", "lines", "Lines of model.py and train.py that are neither blank nor comment"),
         {name: code[target_of(name)] for name in equal if target_of(name) in code},
     )
 
 
-def _cold_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[Column, dict[str, Cell]]]:
+def _cold_columns(comparison: Comparison, equal: list[str]) -> Iterable[Filled]:
     """One column or, where the same contestants started with and without compiled programs on disk, one of each."""
     meaning = "From a fresh process to the first step done: import, build, compile and step"
     starts = [start for start in comparison.cold_starts if start.contestant in equal]
     if len({start.contestant for start in starts}) == len(starts):
         state = cache_state(comparison)
         column = Column("cold", "cold start", f"{state} cache, s" if state else "s", meaning)
-        yield from _present(column, {start.contestant: _cold_cell(start) for start in starts})
+        yield from present(column, {start.contestant: _cold_cell(start) for start in starts})
         return
     for key, detail, states in (("cold", "cold cache, s", ("cold", "mixed")), ("warm", "warm cache, s", ("warm",))):
         cells = {
@@ -184,10 +237,11 @@ def _cold_columns(comparison: Comparison, equal: list[str]) -> Iterable[tuple[Co
             for start in starts
             if start.compile_cache in states or start.compile_cache in (None, "none")
         }
-        yield from _present(Column(key, "cold start", detail, meaning), cells)
+        yield from present(Column(key, "cold start", detail, meaning), cells)
 
 
-def _present(column: Column, cells: dict[str, Cell]) -> Iterable[tuple[Column, dict[str, Cell]]]:
+def present(column: Column, cells: dict[str, Cell]) -> Iterable[Filled]:
+    """The column with its best marked; nothing where no contestant has a figure."""
     values = [cell.value for cell in cells.values() if cell.value is not None]
     if values:
         least = min(values)
@@ -254,12 +308,25 @@ def _problems_of_contestant(comparison: Comparison, name: str, proof: Proof | No
     told: dict[str, list[str]] = {}
     for m in comparison.measurements:
         if m.contestant == name and m.status != "ok":
-            told.setdefault(m.reason or "no reason given", []).append(words.task_name(m.task, m.batch_size))
+            told.setdefault(m.reason or "no reason given", []).append(_where(m, comparison))
     for reason, tasks in told.items():
         yield Problem(name, f"not measured ({'; '.join(tasks)}): {reason}")
     for curve in comparison.training.curves if comparison.training else ():
         if curve.contestant == name and curve.status != "equal":
             yield Problem(name, f"training curve {curve.status.replace('-', ' ')}: {curve.reason or 'no reason given'}")
+
+
+def _where(m: Measurement, comparison: Comparison) -> str:
+    """`training step, batch 64`, with the condition where there are several."""
+    under = condition_name((m.threads, m.precision), conditions_of(comparison))
+    return f"{words.task_name(m.task, m.batch_size)}{f', {under}' if under else ''}"
+
+
+def condition_name(condition: ConditionKey, among: Sequence[ConditionKey]) -> str:
+    """`2 threads, bfloat16`: only what tells a condition from the others; empty where there are none."""
+    threads, precision = condition
+    parts = [words.counted(threads, "thread")] if len({one for one, _ in among}) > 1 else []
+    return ", ".join([*parts, *([precision] if len({one for _, one in among}) > 1 else [])])
 
 
 def difference(proof: Proof) -> str:

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from assay.show import words
 from assay.show.facts import Comparison, Environment
+from assay.show.sections import sections_of
 from assay.show.table import (
     Cell,
     Column,
@@ -26,6 +27,7 @@ from assay.show.table import (
     Table,
     cache_state,
     calibration_of,
+    main_verdicts,
     notes_of,
     problems_of,
     reasons_of,
@@ -84,6 +86,12 @@ def render(comparison: Comparison, console: Console | None = None) -> None:
     console.print(_heading(comparison, signs))
     for part in _tables(table, signs, console):
         console.print(part)
+    for section in sections_of(comparison):
+        console.print(Text(f"\n{signs.plain(section.title)}", style="bold"))
+        for part in _tables(section.table, signs, console, proof=False):
+            console.print(part)
+        for note in section.notes:
+            console.print(_item(signs.bullet, "", note, signs, style="dim"))
     for line in _beneath(comparison, table, signs):
         console.print(line)
 
@@ -138,20 +146,20 @@ LAYOUTS = (  # the richest that fits is taken
 )
 
 
-def _tables(table: Table, signs: Signs, console: Console) -> list[RichTable]:
+def _tables(table: Table, signs: Signs, console: Console, *, proof: bool = True) -> list[RichTable]:
     unlimited = console.options.update(width=10_000)
     for layout in LAYOUTS:
-        drawn = _lay_out(table, signs, layout)
+        drawn = _lay_out(table, signs, layout, proof=proof)
         if all(console.measure(part, options=unlimited).maximum <= console.width for part in drawn):
             break
     return drawn
 
 
-def _lay_out(table: Table, signs: Signs, layout: Layout) -> list[RichTable]:
-    if not layout.split:
-        return [_draw(table, table.columns, table.rows, signs, layout)]
+def _lay_out(table: Table, signs: Signs, layout: Layout, *, proof: bool) -> list[RichTable]:
+    if not layout.split or not table.timed:
+        return [_draw(table, table.columns, table.rows, signs, layout, proof=proof)]
     costs = tuple(column for column in table.columns if not column.timed)
-    parts = [_draw(table, table.timed, table.rows, signs, layout)]
+    parts = [_draw(table, table.timed, table.rows, signs, layout, proof=proof)]
     rows = tuple(row for row in table.rows if row.status == "equal")
     return [*parts, _draw(table, costs, rows, signs, layout, proof=False)] if costs and rows else parts
 
@@ -301,9 +309,10 @@ def _verdict(comparison: Comparison, signs: Signs) -> Iterable[RenderableType]:
     if verdict.status == "withheld":
         yield Text(f"\nNo verdict: {_safe(verdict.reason or 'no reason given', signs)}", style="bold yellow")
         return
-    if verdict.tasks:
+    tasks = main_verdicts(comparison)
+    if tasks:
         yield Text("\nVerdict", style="bold")
-    for task in verdict.tasks:
+    for task in tasks:
         yield _item(signs.bullet, "", words.sentence(task.statement), signs)
     if verdict.overall:
         yield Text.assemble(

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from assay.errors import DataError
 from assay.judge.outlook import outlook
-from assay.measure import QUICK, Effort, Entry, Plan, Record, Task, measure
+from assay.measure import QUICK, Condition, Effort, Entry, Plan, Record, Task, measure
 from assay.measure import events as measuring
+from assay.measure.plan import FLOAT32, allowed_cpus
 from assay.model import Model
 from assay.prove import Proof
 from assay.show import facts
@@ -20,6 +21,7 @@ from assay.verbs import convert
 from assay.verbs.contestants import Field, choose
 from assay.verbs.curves import CurvePlan, curves_of, plan_curves
 from assay.verbs.identity import model_digest, package_digest
+from assay.verbs.precision import check_timed, withheld
 from assay.verbs.proving import Prover, Written, save_all, write_all
 from assay.verbs.recording import Recording
 from assay.verbs.subject import Subject, subject_of
@@ -46,9 +48,10 @@ class Options:
     frameworks: tuple[str, ...] | None = None
     modes: tuple[str, ...] | None = None
     task: str = "both"  # "train", "infer" or "both"
-    batch_size: int | None = None  # None: the workload's
+    batch_sizes: tuple[int, ...] = ()  # none: the workload's; several: a sweep
     effort: Effort = QUICK
-    threads: int = 0
+    threads: tuple[int, ...] = ()  # of each worker, each number measured on its own; none: all processors
+    precisions: tuple[str, ...] = (FLOAT32,)  # float32, bfloat16, float64, each measured on its own
     seed: int = 0
     curves: bool = True  # the loss curves of the first steps on real data
     keep: Path | None = None  # keep packages, logs and the raw record in this folder
@@ -73,7 +76,7 @@ def compare(
     """
     options = options or Options()
     began = time.monotonic()
-    subject = subject_of(model, options.batch_size, options.seed)
+    subject = subject_of(model, options.batch_sizes, options.seed)
     field = choose(options.frameworks, options.modes)
     watcher = watch(field) if watch is not None else Watcher()
     tasks = _tasks(model, options.task, subject)
@@ -91,6 +94,7 @@ def compare(
                 written=written,
                 proofs=run.prover.proofs,
                 record=record,
+                precisions=run.precisions,
                 curves=curves_of(record, model, subject.dataset) if record else None,
                 options_seed=options.seed,
                 command=options.command,
@@ -109,6 +113,7 @@ class _Comparing:
         self.kept, self.folder = kept, kept.path
         self.prover = Prover(model, field, self.folder / "proof", options.seed, self._tell_proof)
         self.curves: CurvePlan | None = None
+        self.precisions: tuple[facts.Precision, ...] = ()
 
     def measure(self, written: Written, data: Path, tasks: tuple[Task, ...], subject: Subject) -> Record | None:
         """Proves and times every contestant that could be written."""
@@ -131,16 +136,16 @@ class _Comparing:
             tasks=tasks,
             proving=self.prover.proving(),
             effort=self.options.effort,
-            threads=self.options.threads,
+            under=_conditions(self.options),
             seed=self.options.seed,
             first_wave=tuple(name for name in self.field.first_wave if any(item.name == name for item in contestants)),
             curve=self.curves.request if self.curves is not None else None,
         )
         record = measure(plan, prove=self.prover, on_event=self._tell, look=outlook)
-        self.prover.check_timed({item.contestant: Path(item.arrays) for item in record.outputs})
+        self.precisions = check_timed(record, self.prover)
         if not record.interrupted:
             self.prover.explain()
-        return record
+        return withheld(record, self.precisions)
 
     def _tell_proof(self, proof: Proof) -> None:
         self.watcher.proof(convert.proof_facts(proof))
@@ -168,9 +173,15 @@ def _tasks(model: Model, task: str, subject: Subject) -> tuple[Task, ...]:
             f"{model.name} has no loss, so no training of it can be timed: give one, as --loss cross-entropy"
         )
     trains = task in ("train", "both") and model.training is not None
-    train = (Task("train", subject.batch_size),) if trains else ()
+    train = tuple(Task("train", size) for size in subject.train_sizes) if trains else ()
     infer = tuple(Task("infer", size) for size in subject.sizes) if task in ("infer", "both") else ()
     return (*train, *infer)
+
+
+def _conditions(options: Options) -> tuple[Condition, ...]:
+    """Every number of threads with every precision, the first of each first."""
+    threads = options.threads or (len(allowed_cpus()),)
+    return tuple(Condition(count, precision) for precision in options.precisions for count in threads)
 
 
 def _save_data(dataset: Dataset, folder: Path) -> Path:

@@ -28,6 +28,7 @@ from assay.nn.optimizers import Constant, Optimizer
 from assay.prove import Proof
 from assay.show import facts
 from assay.verbs.contestants import Field
+from assay.verbs.passes import extras
 from assay.verbs.proving import Written
 from assay.verbs.subject import Subject
 
@@ -42,6 +43,7 @@ class Findings:
     written: Written
     proofs: Mapping[str, Proof]
     record: Record | None
+    precisions: tuple[facts.Precision, ...]
     curves: facts.TrainingEquality | None
     options_seed: int
     command: str
@@ -68,6 +70,8 @@ def comparison(found: Findings) -> facts.Comparison:
         proofs=tuple(_proof_of(name, found) for name in contestants),
         measurements=tuple(measurement_facts(item) for item in record.measurements) if record is not None else (),
         cold_starts=cold_starts(record),
+        precisions=found.precisions,
+        **(extras(record) if record is not None else {}),
         code=code,
         training=found.curves,
         verdict=_verdict(record, found, code),
@@ -128,7 +132,10 @@ def measurement_facts(item: Measured) -> facts.Measurement:
         processes=item.processes,
         void_samples=item.void_samples,
         cpu_per_wall=item.cpu_per_wall,
+        cpu_s=item.cpu_s,
         series=item.series,
+        threads=item.threads,
+        precision=cast("facts.PrecisionName", item.precision),
     )
 
 
@@ -161,6 +168,7 @@ def code_facts(written: Written) -> tuple[facts.WrittenCode, ...]:
                 tuple(facts.SourceFile(file, text) for file, text in package.files.items()),
                 code_lines(package.files["model.py"]),
                 code_lines(train) if train is not None else None,
+                sum(map(len, package.files.values())),
             )
         )
     return tuple(found)
@@ -323,6 +331,8 @@ def verdict_facts(judged: Judged) -> facts.Verdict:
                 for pair in item.comparisons
             ),
             twin=_twin(item),
+            threads=item.threads,
+            precision=cast("facts.PrecisionName", item.precision),
         )
         for item in judged.tasks
     )

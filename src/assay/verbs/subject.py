@@ -26,46 +26,60 @@ class Subject:
     title: str
     description: str
     dataset: Dataset
-    batch_size: int
+    batch_size: int  # the one that most is said of: the workload's, or the largest that was asked for
     sizes: tuple[int, ...]  # of the batches that inference is timed with
+    train_sizes: tuple[int, ...]  # of the batches that training is timed with
     is_real: bool  # whether there is anything to learn
 
 
-def subject_of(model: Model, batch_size: int | None, seed: int) -> Subject:
-    """The data for a model. Raises `DataError` for a batch size that does not fit."""
+def subject_of(model: Model, batch_sizes: tuple[int, ...], seed: int) -> Subject:
+    """The data for a model.
+
+    `batch_sizes`: none for the model's own; one is trained with, and inferred with beside single examples; several are
+    a sweep, each trained and inferred with. Raises `DataError` for a size that does not fit.
+    """
+    if len(set(batch_sizes)) < len(batch_sizes):
+        raise DataError(f"batch sizes given twice: {', '.join(map(str, batch_sizes))}")
     if model.training is not None and model.dataset in WORKLOADS:
         workload = WORKLOADS[model.dataset]
         dataset = workload.data()
-        batch = model.training.batch_size if batch_size is None else batch_size
-        smallest = min(len(dataset.train), len(dataset.test))
-        if not 1 <= batch <= smallest:
-            raise DataError(
-                f"a batch size of {batch} does not fit {model.name}: expected 1 to {smallest}, the size of its smaller split"
-            )
-        return Subject(workload.title, workload.description, dataset, batch, _sizes(1, batch), True)
-    batch, sizes = _batch_of(model, batch_size)
-    dataset = random_data(model, batch, seed)
-    return Subject("on random numbers", "a model of your own", dataset, batch, sizes, False)
+        own, smallest = model.training.batch_size, min(len(dataset.train), len(dataset.test))
+        for batch in batch_sizes or (own,):
+            if not 1 <= batch <= smallest:
+                raise DataError(
+                    f"a batch size of {batch} does not fit {model.name}: expected 1 to {smallest}, the size of its smaller split"
+                )
+        main = own if own in batch_sizes or not batch_sizes else max(batch_sizes)
+        return Subject(workload.title, workload.description, dataset, main, *_swept(main, batch_sizes), True)
+    main, sizes, train_sizes = _batches_of(model, batch_sizes)
+    dataset = random_data(model, max(train_sizes), seed)
+    return Subject("on random numbers", "a model of your own", dataset, main, sizes, train_sizes, False)
 
 
-def _sizes(*sizes: int) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(sizes))
+def _swept(main: int, wanted: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The sizes for inference and for training."""
+    if len(wanted) > 1:
+        return tuple(sorted(wanted)), tuple(sorted(wanted))
+    return tuple(dict.fromkeys((1, main))), (main,)
 
 
-def _batch_of(model: Model, wanted: int | None) -> tuple[int, tuple[int, ...]]:
-    """The batch size, and the sizes for inference: what the model fixes is the only one."""
+def _batches_of(model: Model, wanted: tuple[int, ...]) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """The main batch size, and the sizes for inference and training: what the model fixes is the only one."""
     fixed = fixed_batch(model)
     if fixed is not None:
-        if wanted not in (None, fixed):
-            raise DataError(
-                f"a batch size of {wanted} does not fit {model.name}: the model fixes it at {fixed}; bring it with another "
-                "example, or with one that leaves the batch open"
-            )
-        return fixed, (fixed,)
-    batch = wanted or (model.training.batch_size if model.training is not None else BATCH_SIZE)
-    if batch < 1:
-        raise DataError(f"a batch size of {batch} does not fit {model.name}: expected 1 or more")
-    return batch, _sizes(1, batch)
+        for batch in wanted:
+            if batch != fixed:
+                raise DataError(
+                    f"a batch size of {batch} does not fit {model.name}: the model fixes it at {fixed}; bring it with "
+                    "another example, or with one that leaves the batch open"
+                )
+        return fixed, (fixed,), (fixed,)
+    own = model.training.batch_size if model.training is not None else BATCH_SIZE
+    for batch in wanted:
+        if batch < 1:
+            raise DataError(f"a batch size of {batch} does not fit {model.name}: expected 1 or more")
+    main = max(wanted, default=own)
+    return main, *_swept(main, wanted)
 
 
 def fixed_batch(model: Model) -> int | None:

@@ -25,7 +25,7 @@ from assay.errors import ModelError, NotFoundError, unknown
 from assay.frameworks.base import DropoutSample, Gradients
 
 MODES = ("jit", "eager")
-DTYPES = ("float32", "float64")
+DTYPES = ("float32", "float64", "bfloat16")
 
 _COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 _LOOKUP_EVENT = "/jax/compilation_cache/compile_requests_use_cache"
@@ -66,15 +66,19 @@ class Session:
         if dtype not in DTYPES:
             raise unknown("floating type", dtype, DTYPES)
         self._mode = mode
-        self._dtype = np.dtype(dtype)
+        self._is_mixed = dtype == "bfloat16"
+        self._dtype = np.dtype("float32" if self._is_mixed else dtype)  # of parameters and inputs
         self._needs_x64 = dtype == "float64"
         _configure()
         self._enter()
+        _require_device()
         folder = Path(folder)
         model_module = _import(folder, "model")
         self._training = _import(folder, "train", model=model_module) if (folder / "train.py").exists() else None
         self._model: Any = model_module.load()
         self._convert()
+        if self._is_mixed:
+            self._mix()
         self._model.eval()
         parameters, statistics = nnx.state(self._model, nnx.Param, ...)
         self._state: Any = _Variables(nnx.to_pure_dict(parameters), nnx.to_pure_dict(statistics))
@@ -125,6 +129,19 @@ class Session:
         for _, module in nnx.iter_modules(self._model):
             if getattr(module, "dtype", None) == jnp.float32:  # nnx.Embed notes the type of its first values
                 module.dtype = self._dtype
+
+    def _mix(self) -> None:
+        """Mixed precision as Flax has it: layers compute in `dtype` on parameters of another; the loss is in float32."""
+        for _, module in nnx.iter_modules(self._model):
+            if "dtype" in vars(module):
+                module.dtype = jnp.bfloat16
+        if self._training is not None:
+            loss_function = self._training.loss_function
+
+            def in_float32(outputs: Any, targets: Any) -> Any:
+                return loss_function(jax.tree.map(lambda array: array.astype(jnp.float32), outputs), targets)
+
+            vars(self._training)["loss_function"] = in_float32
 
     def _current_model(self) -> Any:
         """The module, holding copies of the present state: a compiled step gives the memory of its own state away."""
@@ -222,7 +239,9 @@ class Session:
         jax.block_until_ready((value, self._state))
 
     def numpy(self, value: Any) -> tuple[np.ndarray, ...]:
-        return tuple(np.array(array) for array in jax.tree.leaves(value))
+        # NumPy has no bfloat16.
+        arrays = (array.astype("float32") if array.dtype == jnp.bfloat16 else array for array in jax.tree.leaves(value))
+        return tuple(np.array(array) for array in arrays)
 
     def compile_count(self) -> int:
         return _compilations
@@ -233,6 +252,25 @@ class Session:
     def device(self) -> str:
         device = jax.devices()[0]
         return "cpu" if device.platform == "cpu" else str(device.device_kind)
+
+    def save(self, folder: Path, inputs: Sequence[Any]) -> str:
+        """The program of the prediction with the weights in it, which needs neither Flax nor the source to run."""
+        from jax import export
+
+        self._enter()
+        predict, state = self._make_predictor(), self._state
+        whole = jax.jit(lambda *arrays: predict(state.parameters, state.statistics, *arrays))
+        (folder / "model.jax").write_bytes(export.export(whole)(*inputs).serialize())
+        return "jax.export"
+
+    def device_memory(self) -> int | None:
+        found = jax.devices()[0].memory_stats()  # None on a CPU
+        return int(found["peak_bytes_in_use"]) if found else None
+
+    def arithmetic(self) -> str:
+        if self._is_mixed:
+            return "Flax layers with dtype=bfloat16 and float32 parameters; loss and optimizer in float32"
+        return "parameters and inputs in float64" if self._needs_x64 else "float32 at matmul precision 'highest'"
 
     # Dropout
 
@@ -280,6 +318,19 @@ def _configure() -> None:
             os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
     # On accelerators the default would be TF32 or bfloat16.
     jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def _require_device() -> None:
+    """The crew tells JAX its platform; this finds out, and says plainly, that it has none of that name."""
+    if os.environ.get("ASSAY_DEVICE", "cpu") != "cuda":
+        return
+    try:
+        jax.devices("cuda")
+    except RuntimeError as error:
+        raise ModelError(
+            f"this JAX ({jax.__version__}) finds no CUDA device ({str(error).splitlines()[0]}); install jax[cuda12] or "
+            "jax[cuda13], or measure with --device cpu"
+        ) from error
 
 
 def _import(folder: Path, name: str, **beside: ModuleType) -> ModuleType:

@@ -11,12 +11,13 @@ import inspect
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
 
 import keras
 import numpy as np
+
+from assay.errors import WorkerError
 
 Losses = tuple[Any, Sequence[Any], Sequence[Any]]  # loss, gradients of the parameters, gradients of the inputs
 
@@ -121,9 +122,13 @@ class Backend(ABC):
     def configure(self, threads: int | None) -> None:
         """Sets threads, full float32 precision and determinism, before anything is computed."""
 
-    def float64(self) -> AbstractContextManager[Any]:
-        """What the backend needs to compute in float64 at all."""
-        return contextlib.nullcontext()
+    @abstractmethod
+    def device_memory(self) -> int | None:
+        """The most bytes that the accelerator's allocator has given out at a time; None on a CPU."""
+
+    def widen(self, wide: bool) -> None:
+        """What the backend needs to compute in float64 at all, from here on or no longer."""
+        return
 
     def place(self, array: np.ndarray, dtype: str) -> Any:
         floating = np.issubdtype(array.dtype, np.floating)
@@ -135,6 +140,14 @@ def backend() -> Backend:
     """The backend that Keras was imported with."""
     backends: dict[str, Callable[[], Backend]] = {"tensorflow": TensorFlow, "jax": Jax, "torch": Torch}
     return backends[keras.backend.backend()]()
+
+
+def _on_accelerator() -> bool:
+    return os.environ.get("ASSAY_DEVICE", "cpu") == "cuda"
+
+
+def _no_device(what: str, install: str) -> WorkerError:
+    return WorkerError(f"this {what} finds no CUDA device: install {install}, or measure with --device cpu")
 
 
 # --------------------------------------------------------------------------------------------------------- TensorFlow
@@ -197,13 +210,23 @@ class TensorFlow(Backend):
     runner = TensorFlowRunner
 
     def device(self) -> str:
+        if not _on_accelerator():
+            return "cpu"
         tf = _tensorflow()
-        for device in tf.config.list_physical_devices("GPU"):
-            return str(tf.config.experimental.get_device_details(device).get("device_name", "GPU"))
-        return "cpu"
+        (device,) = tf.config.get_visible_devices("GPU")
+        return str(tf.config.experimental.get_device_details(device).get("device_name", "GPU"))
+
+    def device_memory(self) -> int | None:
+        if not _on_accelerator():
+            return None
+        return int(_tensorflow().config.experimental.get_memory_info("GPU:0")["peak"])
 
     def configure(self, threads: int | None) -> None:
         tf = _tensorflow()
+        devices = tf.config.list_physical_devices("GPU")
+        if _on_accelerator() and not devices:
+            raise _no_device(f"TensorFlow ({tf.__version__})", "tensorflow[and-cuda]")
+        tf.config.set_visible_devices(devices[:1] if _on_accelerator() else [], "GPU")
         if threads is not None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -284,8 +307,17 @@ class Jax(Backend):
         device = _jax().devices()[0]
         return "cpu" if device.platform == "cpu" else str(device.device_kind)
 
+    def device_memory(self) -> int | None:
+        found = _jax().devices()[0].memory_stats()  # None on a CPU
+        return int(found["peak_bytes_in_use"]) if found else None
+
     def configure(self, threads: int | None) -> None:
         jax = _jax()
+        if _on_accelerator():
+            try:
+                jax.devices("cuda")
+            except RuntimeError as error:
+                raise _no_device(f"JAX ({jax.__version__})", "jax[cuda12] or jax[cuda13]") from error
         if threads is not None:  # the size of XLA's thread pools, read when the first array is made
             os.environ["NPROC"] = str(threads)
         if jax.default_backend() != "cpu":
@@ -300,9 +332,8 @@ class Jax(Backend):
         self.lookups += event == "/jax/compilation_cache/compile_requests_use_cache"
         self.found += event == "/jax/compilation_cache/cache_hits"
 
-    def float64(self) -> AbstractContextManager[Any]:
-        x64: AbstractContextManager[Any] = _jax().enable_x64(True)
-        return x64
+    def widen(self, wide: bool) -> None:
+        _jax().config.update("jax_enable_x64", wide)
 
 
 # -------------------------------------------------------------------------------------------------------------- torch
@@ -317,7 +348,7 @@ class TorchRunner(Runner):
     def wait(self, value: Any) -> None:
         import torch
 
-        if torch.cuda.is_available():
+        if _on_accelerator():
             torch.cuda.synchronize()
 
     def gradients(self, model: Any, inputs: Sequence[Any], targets: Any) -> Losses:
@@ -339,11 +370,18 @@ class Torch(Backend):
     def device(self) -> str:
         import torch
 
-        return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
+        return torch.cuda.get_device_name(0) if _on_accelerator() else "cpu"
+
+    def device_memory(self) -> int | None:
+        import torch
+
+        return torch.cuda.max_memory_allocated() if _on_accelerator() else None
 
     def configure(self, threads: int | None) -> None:
         import torch
 
+        if _on_accelerator() and not torch.cuda.is_available():
+            raise _no_device(f"PyTorch ({torch.__version__})", "a build of it for CUDA")
         if threads is not None:
             torch.set_num_threads(threads)
             with contextlib.suppress(RuntimeError):  # another library has started the pool: it keeps its size

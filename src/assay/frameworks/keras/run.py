@@ -12,7 +12,6 @@ import importlib.util
 import itertools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,28 +19,32 @@ from typing import Any
 import keras
 import numpy as np
 
-from assay.errors import DataError
+from assay.errors import DataError, unknown
 from assay.frameworks.base import DropoutSample, Gradients
 from assay.frameworks.keras.backends import Runner, backend
 
+_FLOATX = {"float32": "float32", "float64": "float64", "bfloat16": "float32"}  # of variables and inputs
 _numbers = itertools.count()
+_entered = "float32"  # the type that this process is set to
 
 
 class Session:
     """See `assay.frameworks.base.Session`."""
 
     def __init__(self, folder: Path, mode: str, dtype: str = "float32") -> None:
+        if dtype not in _FLOATX:
+            raise unknown("floating type", dtype, _FLOATX)
         self._mode, self._dtype = mode, dtype
         self._backend = backend()
         self._constants: dict[str, Any] = {}
         self._rates: dict[str, float] = {}  # path of a dropout layer → its rate when it is on
         self._runner: Runner | None = None  # compiled by the first call that needs it
-        with self._precision():
-            keras.utils.set_random_seed(0)
-            source = _import(folder / "model.py", {})
-            exists = (folder / "train.py").exists()
-            self._training = _import(folder / "train.py", {"model": source}) if exists else None
-            self.model: Any = source.load()
+        self._enter()
+        keras.utils.set_random_seed(0)
+        source = _import(folder / "model.py", {})
+        exists = (folder / "train.py").exists()
+        self._training = _import(folder / "train.py", {"model": source}) if exists else None
+        self.model: Any = source.load()
         self._trainer: Any = None
 
     # ------------------------------------------------------------------------------------------------ parameters
@@ -55,39 +58,36 @@ class Session:
         weights = {weight.path: weight for weight in self.model.weights}
         if unknown := arrays.keys() - weights.keys():
             raise DataError(f"no parameter named {', '.join(sorted(unknown))}: the model has {', '.join(weights)}")
-        with self._precision():
-            for path, array in arrays.items():
-                weights[path].assign(array)
+        for path, array in arrays.items():
+            weights[path].assign(array)
 
     def _settle(self) -> None:
+        self._enter()
         if self._runner is not None:
-            with self._precision():
-                self._runner.settle()
+            self._runner.settle()
 
     # ------------------------------------------------------------------------------------------------- execution
 
     def place(self, arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
-        with self._precision():
-            return tuple(self._backend.place(array, self._dtype) for array in arrays)
+        self._enter()
+        return tuple(self._backend.place(array, _FLOATX[self._dtype]) for array in arrays)
 
     def predict(self, inputs: Sequence[Any]) -> Any:
-        if self._dtype == "float32":  # without entering a context, which would be timed
-            return (self._runner or self._compile(inputs)).predict(inputs)
-        with self._precision():
-            return (self._runner or self._compile(inputs)).predict(inputs)
+        if _entered != self._dtype:  # `_enter`, without the call of a method, which would be timed
+            self._enter()
+        return (self._runner or self._compile(inputs)).predict(inputs)
 
     def train_step(self, inputs: Sequence[Any], targets: Any) -> Any:
-        if self._dtype == "float32":
-            return (self._runner or self._compile(inputs)).train_step(inputs, targets)
-        with self._precision():
-            return (self._runner or self._compile(inputs)).train_step(inputs, targets)
+        if _entered != self._dtype:
+            self._enter()
+        return (self._runner or self._compile(inputs)).train_step(inputs, targets)
 
     def gradients(self, inputs: Sequence[Any], targets: Any) -> Gradients:
         self._require_training()
-        with self._precision():
-            runner = self._runner or self._compile(inputs)
-            runner.settle()
-            loss, of_parameters, of_inputs = runner.gradients(self.model, inputs, targets)
+        self._enter()
+        runner = self._runner or self._compile(inputs)
+        runner.settle()
+        loss, of_parameters, of_inputs = runner.gradients(self.model, inputs, targets)
         paths = [variable.path for variable in self.model.trainable_variables]
         return Gradients(
             loss=float(_numpy(loss)),
@@ -119,6 +119,19 @@ class Session:
     def device(self) -> str:
         return self._backend.device()
 
+    def save(self, folder: Path, inputs: Sequence[Any]) -> str:
+        self._settle()
+        self.model.save(folder / "model.keras")
+        return "Keras (.keras)"
+
+    def device_memory(self) -> int | None:
+        return self._backend.device_memory()
+
+    def arithmetic(self) -> str:
+        if self._dtype == "bfloat16":
+            return "Keras' dtype policy mixed_bfloat16; variables, loss and optimizer in float32"
+        return "floatx and dtype policy float64" if self._dtype == "float64" else "float32 without TF32"
+
     def _require_training(self) -> ModuleType:
         if self._training is None:
             raise DataError("this package has no train.py: it was written from a model without a Training")
@@ -146,20 +159,19 @@ class Session:
         for path, layer in self._dropout_layers():
             rate = self._rates.setdefault(path, layer.rate)
             layer.rate = rate if enabled else 0.0
+        self._enter()
         if self._runner is not None:
-            with self._precision():
-                self._runner.retrace()
+            self._runner.retrace()
 
     def dropout_samples(self, shape: tuple[int, ...]) -> list[DropoutSample]:
         self._settle()
         samples = []
-        with self._precision():
-            for path, layer in self._dropout_layers():
-                # A mask of a shape of its own wants an input with as many axes.
-                more = len(layer.noise_shape or ()) - len(shape)
-                ones = keras.ops.ones((*shape, *[1] * more))
-                trained, evaluated = (_numpy(layer(ones, training=training)) for training in (True, False))
-                samples.append(DropoutSample(path, layer.rate, trained, evaluated))
+        for path, layer in self._dropout_layers():
+            # A mask of a shape of its own wants an input with as many axes.
+            more = len(layer.noise_shape or ()) - len(shape)
+            ones = keras.ops.ones((*shape, *[1] * more))
+            trained, evaluated = (_numpy(layer(ones, training=training)) for training in (True, False))
+            samples.append(DropoutSample(path, layer.rate, trained, evaluated))
         return samples
 
     def _dropout_layers(self) -> Iterator[tuple[str, Any]]:
@@ -173,39 +185,31 @@ class Session:
 
     # ------------------------------------------------------------------------------------------------- precision
 
-    @contextmanager
-    def _precision(self) -> Iterator[None]:
-        """Everything that Keras makes or traces inside has this session's floating type."""
-        if self._dtype == "float32":
-            yield
+    def _enter(self) -> None:
+        """Everything that Keras makes, traces or runs from here on has this session's floating type.
+
+        The settings belong to the whole process: they stay until a session of another type is used.
+        """
+        global _entered
+        if _entered == self._dtype:
             return
-        with self._backend.float64(), _without_demotion():
-            before = keras.config.floatx(), keras.config.dtype_policy()
-            keras.config.set_floatx("float64")
-            keras.config.set_dtype_policy("float64")
-            try:
-                yield
-            finally:
-                keras.config.set_floatx(before[0])
-                keras.config.set_dtype_policy(before[1])
+        floatx = _FLOATX[self._dtype]
+        self._backend.widen(floatx == "float64")
+        _demote(floatx != "float64")
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy("mixed_bfloat16" if self._dtype == "bfloat16" else floatx)
+        _entered = self._dtype
 
 
-@contextmanager
-def _without_demotion() -> Iterator[None]:
-    """Lifts Keras' rule that, outside TensorFlow, the common type of two float64 arrays is float32.
+def _demote(demoted: bool) -> None:
+    """Keras' rule that, outside TensorFlow, the common type of two float64 arrays is float32; lifted if not `demoted`.
 
     The proof asks what the written code means. Under the rule a layer drops nine digits on its way, and a small
     difference in meaning hides among them. `gaps.toml` lists where a user meets it.
     """
     from keras.src.backend.common import dtypes
 
-    table = dtypes.BIT64_TO_BIT32_DTYPE
-    before = table["float64"]
-    table["float64"] = "float64"
-    try:
-        yield
-    finally:
-        table["float64"] = before
+    dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float32" if demoted else "float64"
 
 
 # ------------------------------------------------------------------------------------------------------------ package
@@ -239,4 +243,5 @@ def _functional(model: Any, inputs: Sequence[Any]) -> Any:
 
 
 def _numpy(value: Any) -> np.ndarray:
-    return np.array(keras.ops.convert_to_numpy(value))
+    array = np.array(keras.ops.convert_to_numpy(value))
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array  # which NumPy itself does not have

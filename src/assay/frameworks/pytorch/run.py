@@ -24,7 +24,8 @@ from torch.utils._pytree import tree_leaves
 from assay.errors import WorkerError
 from assay.frameworks.base import DropoutSample, Gradients
 
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+# Of parameters and inputs; in bfloat16 the operators that autocast chooses compute.
+_DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
 _MODES = ("eager", "compile")
 _package_numbers = itertools.count()
 _is_configured = False
@@ -46,10 +47,14 @@ class Session:
             _configure_compiler()
         self._mode = mode
         self._dtype = _DTYPES[dtype]
+        self._is_mixed = dtype == "bfloat16"
+        self._device = _device()
         written_model, self._train = _import_package(Path(folder))
-        self.model: nn.Module = written_model.load().to(self._dtype).eval()
+        if self._train is not None and self._is_mixed:
+            vars(self._train)["compute_loss"] = self._autocast(self._train.compute_loss)
+        self.model: nn.Module = written_model.load().to(self._device, self._dtype).eval()
         self._training = False
-        self._predict: Callable[..., Any] = self._in_mode(self.model)
+        self._predict: Callable[..., Any] = self._in_mode(self._autocast(self.model) if self._is_mixed else self.model)
         self._loss = self._in_mode(self._train.compute_loss) if self._train else None
         self._step: Callable[..., Tensor] | None = None
         self._rates = {path: rate for path, _, rate in _dropout_layers(self.model)}
@@ -80,7 +85,7 @@ class Session:
 
     def _place_one(self, array: np.ndarray) -> Tensor:
         tensor = torch.from_numpy(np.array(array))  # a copy: the caller may reuse its own
-        return tensor.to(self._dtype) if tensor.is_floating_point() else tensor
+        return tensor.to(self._device, self._dtype if tensor.is_floating_point() else None)
 
     def predict(self, inputs: Sequence[Tensor]) -> Any:
         self._set_training(False)
@@ -128,7 +133,9 @@ class Session:
         return self._step(*inputs, targets)
 
     def wait(self, value: Any) -> None:
-        """Nothing to wait for: on the CPU, PyTorch returns when the work is done."""
+        """On the CPU there is nothing to wait for: PyTorch returns when the work is done."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
 
     def numpy(self, value: Any) -> tuple[np.ndarray, ...]:
         return tuple(_numpy(leaf) for leaf in tree_leaves(value))
@@ -142,7 +149,7 @@ class Session:
                 layer.p = rate
 
     def dropout_samples(self, shape: tuple[int, ...]) -> list[DropoutSample]:
-        ones = torch.ones(shape, dtype=self._dtype)
+        ones = torch.ones(shape, dtype=self._dtype, device=self._device)
         samples = []
         for path, layer, rate in _dropout_layers(self.model):
             if isinstance(layer, nn.RNNBase):
@@ -176,7 +183,33 @@ class Session:
         return found["fxgraph_cache_hit"], found["fxgraph_cache_miss"] + found["fxgraph_cache_bypass"]
 
     def device(self) -> str:
-        return "cpu"  # this session places everything there
+        return torch.cuda.get_device_name() if self._device.type == "cuda" else "cpu"
+
+    def save(self, folder: Path, inputs: Sequence[Tensor]) -> str:
+        self._set_training(False)
+        with torch.inference_mode():
+            torch.export.save(torch.export.export(self.model, tuple(inputs)), folder / "model.pt2")
+        return "torch.export (.pt2)"
+
+    def device_memory(self) -> int | None:
+        return torch.cuda.max_memory_allocated() if self._device.type == "cuda" else None
+
+    def arithmetic(self) -> str:
+        if self._is_mixed:
+            return "torch.autocast(bfloat16) around the forward pass and the loss; parameters and optimizer in float32"
+        if self._dtype == torch.float64:
+            return "parameters and inputs in float64"
+        return "float32 without TF32"
+
+    def _autocast(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """As PyTorch's documentation has it: the forward pass and the loss inside, the backward pass outside."""
+        kind = self._device.type
+
+        def autocast(*arguments: Any) -> Any:
+            with torch.autocast(kind, torch.bfloat16):
+                return function(*arguments)
+
+        return autocast
 
     def _in_mode(self, function: Callable[..., Any]) -> Callable[..., Any]:
         # One program per shape (dynamic=False): a second batch size must not make the first one's general and slower.
@@ -200,6 +233,18 @@ def _configure_process() -> None:
         torch.set_num_interop_threads(1)
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
+
+
+def _device() -> torch.device:
+    if os.environ.get("ASSAY_DEVICE", "cpu") != "cuda":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        built = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built without CUDA"
+        raise WorkerError(
+            f"this PyTorch ({torch.__version__}) finds no CUDA device: it {built}; install a build for this machine's "
+            "driver, or measure with --device cpu"
+        )
+    return torch.device("cuda")
 
 
 def _configure_compiler() -> None:
@@ -281,5 +326,6 @@ def _input_gradient(leaf: Tensor) -> np.ndarray | None:
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:
-    """A copy that no later step can change."""
-    return np.array(tensor.detach().cpu().numpy())
+    """A copy that no later step can change; NumPy has no bfloat16."""
+    detached = tensor.detach().cpu()
+    return np.array((detached.float() if detached.dtype == torch.bfloat16 else detached).numpy())

@@ -18,7 +18,9 @@ from assay.errors import WorkerError
 from assay.frameworks.base import DropoutSample, Gradients
 
 _MODES = ("graph", "eager", "xla")
-_DTYPES = {"float32": tf.float32, "float64": tf.float64}
+# Of parameters and inputs; in bfloat16 the operators that TensorFlow's graph rewrite chooses compute.
+_DTYPES = {"float32": tf.float32, "float64": tf.float64, "bfloat16": tf.float32}
+_MIXED = "auto_mixed_precision_onednn_bfloat16"
 _package_numbers = itertools.count()
 _is_configured = False
 
@@ -35,10 +37,14 @@ class Session:
                 f"tensorflow runs in mode {', '.join(_MODES)}, in {' or '.join(_DTYPES)}; "
                 f"it was asked for mode {mode!r} in {dtype!r}"
             )
-        _configure_process()
+        self._on_accelerator = os.environ.get("ASSAY_DEVICE", "cpu") == "cuda"
+        _configure_process(self._on_accelerator)
         self._mode = mode
         self._dtype = _DTYPES[dtype]
-        self._on_accelerator = bool(tf.config.list_physical_devices("GPU"))
+        self._is_mixed = dtype == "bfloat16"
+        if self._is_mixed:
+            _require_graph_rewrite(mode, self._on_accelerator)
+        tf.config.optimizer.set_experimental_options({_MIXED: self._is_mixed})
         written_model, self._train = _import_package(Path(folder))
         self.model: tf.Module = written_model.load()
         _convert(self.model, self._dtype, {})
@@ -188,7 +194,21 @@ class Session:
         return 0, 0  # TensorFlow keeps no compiled program on disk
 
     def device(self) -> str:
-        return _device_name()
+        return _device_name() if self._on_accelerator else "cpu"
+
+    def save(self, folder: Path, inputs: Sequence[tf.Tensor]) -> str:
+        predict = tf.function(lambda *arrays: self.model(*arrays), autograph=False)
+        signature = predict.get_concrete_function(*(tf.TensorSpec(value.shape, value.dtype) for value in inputs))
+        tf.saved_model.save(self.model, str(folder / "model"), signatures=signature)
+        return "SavedModel"
+
+    def device_memory(self) -> int | None:
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]) if self._on_accelerator else None
+
+    def arithmetic(self) -> str:
+        if self._is_mixed:
+            return f"TensorFlow's graph rewrite {_MIXED}; variables and optimizer in float32"
+        return "variables and inputs in float64" if self._dtype == tf.float64 else "float32 without TF32"
 
 
 def _device_name() -> str:
@@ -198,11 +218,32 @@ def _device_name() -> str:
     return "cpu"
 
 
-def _configure_process() -> None:
-    """Threads and numeric policy. TensorFlow takes them before its first operation only."""
+def _require_graph_rewrite(mode: str, on_accelerator: bool) -> None:
+    """TensorFlow itself, without Keras, has mixed precision as a rewrite of graphs, and in bfloat16 on CPUs alone."""
+    if mode != "graph":
+        raise WorkerError(
+            f"tensorflow:{mode} has no bfloat16 of its own: TensorFlow's mixed precision is a rewrite of tf.function "
+            "graphs, which eager execution and XLA pass by; tensorflow:graph and keras/tensorflow have it"
+        )
+    if on_accelerator:
+        raise WorkerError(
+            "tensorflow:graph has no bfloat16 on a GPU: TensorFlow's graph rewrite is float16 there; "
+            "keras/tensorflow has it"
+        )
+
+
+def _configure_process(on_accelerator: bool) -> None:
+    """Device, threads and numeric policy. TensorFlow takes them before its first operation only."""
     global _is_configured
     if _is_configured:
         return
+    devices = tf.config.list_physical_devices("GPU")
+    if on_accelerator and not devices:
+        raise WorkerError(
+            f"this TensorFlow ({tf.__version__}) finds no CUDA device: install tensorflow[and-cuda], "
+            "or measure with --device cpu"
+        )
+    tf.config.set_visible_devices(devices[:1] if on_accelerator else [], "GPU")
     if threads := os.environ.get("ASSAY_THREADS"):
         tf.config.threading.set_intra_op_parallelism_threads(int(threads))
         tf.config.threading.set_inter_op_parallelism_threads(1)
