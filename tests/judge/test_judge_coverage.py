@@ -110,7 +110,7 @@ def test_the_usual_interval_would_not_hold_it_after_a_pilot() -> None:
 
 def test_the_wanted_width_is_reached() -> None:
     """In most trials, and nearly in the others: later processes may scatter more than the pilot did."""
-    found, design = medians(normal, 60), paired.Design(6, 0.02)
+    found, design = medians(normal, 60) - TRUTH, paired.Design(6, 0.02)
     counts = np.maximum(design.needed(found), 6).astype(int)
     widths = [paired.mean_interval(found[counts == n, :n], design=design)[1] for n in np.unique(counts) if n <= 60]
     halves = np.concatenate(widths)

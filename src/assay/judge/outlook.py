@@ -1,8 +1,8 @@
 """While a run goes on: how many processes it needs, and what could be told if it ended now.
 
 Both are asked between processes only. How many are needed follows from the scatter of the first ones (the pilot), by the
-comparisons that a ranking is made of: every contestant with the fastest of its task, and the A/A twin with its own.
-A difference that is large anyway needs no interval of the effort's width: a quarter of the difference will do.
+comparisons that a ranking is made of: every contestant with the fastest of its task, and the A/A twin with its own, whose
+interval must be as narrow as the narrowest that is wanted of these.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assay.judge import paired
 from assay.judge.verdict import design_of, ordered, twins_of
@@ -40,15 +41,21 @@ def _needed(record: Record, design: paired.Design, kind: str, size: int) -> list
         if (m.task, m.batch_size, m.status) == (kind, size, "ok") and m.median_s
     }
     blocks = {name: paired.blocks_of(record.samples, name, kind, size) for name in medians}
-    pairs = []
+    found, aims = [], []
     if blocks:
         fastest, *others = ordered(blocks, medians)
-        pairs = [(blocks[name], blocks[fastest]) for name in others]
+        for name in others:
+            ratios = _of_processes(blocks[name], blocks[fastest])
+            if len(ratios) > 1:
+                aims.append(float(design.aim(ratios[: design.pilot].mean())))
+                found.append(int(design.needed(ratios)))
     for name in sorted({s.contestant for s in record.samples if s.twin} & set(blocks)):
-        pairs.append((paired.blocks_of(record.samples, name, kind, size, twin=True), blocks[name]))
-    found = []
-    for a, b in pairs:
-        ratios = np.array([statistics.median(values) for values in paired.log_ratios(a, b).values()])
+        ratios = _of_processes(paired.blocks_of(record.samples, name, kind, size, twin=True), blocks[name])
         if len(ratios) > 1:
-            found.append(int(design.needed(ratios)))
+            found.append(int(design.needed(ratios, aim=min(aims, default=design.half_width))))
     return found
+
+
+def _of_processes(a: paired.Blocks, b: paired.Blocks) -> NDArray[np.float64]:
+    """What each process says of two arms."""
+    return np.array([statistics.median(values) for values in paired.log_ratios(a, b).values()])

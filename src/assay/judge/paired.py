@@ -28,7 +28,7 @@ from assay.measure.summary import median_interval
 
 CONFIDENCE = 0.95
 _MOSTLY = 2  # times as many as there are is the most that a pilot may have asked for and still be what decided
-_PART = 4  # a difference that is large anyway is known well enough to this part of it
+_HALF = 0.05  # the most that half of a difference may be as the half-width of its interval
 
 # Process → block → seconds of a call.
 Blocks = Mapping[int, Mapping[int, float]]
@@ -81,18 +81,30 @@ def log_ratios(a: Blocks, b: Blocks) -> dict[int, list[float]]:
 
 @dataclass(frozen=True)
 class Design:
-    """How the number of processes is decided: the scatter of the first ones, `pilot`, says how many give an interval of
-    this half-width (of the logarithm of the ratio) or, of a large difference, of a quarter of it."""
+    """How the number of processes is decided: by the scatter of the first ones, `pilot`, and the half-width that is wanted
+    of the interval of the ratio's logarithm. A difference that is large anyway need not be known so well: half of it will
+    do up to 10 %, a quarter of it from 20 % on."""
 
     pilot: int
     half_width: float
 
-    def needed(self, medians: NDArray[np.float64], confidence: float = CONFIDENCE) -> NDArray[np.float64]:
+    def aim(self, difference: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The half-width that is wanted where arms differ by so much (in the logarithm of the ratio)."""
+        size = np.abs(difference)
+        wanted: NDArray[np.float64] = np.maximum(self.half_width, np.maximum(np.minimum(size / 2, _HALF), size / 4))
+        return wanted
+
+    def needed(
+        self,
+        medians: NDArray[np.float64],
+        confidence: float = CONFIDENCE,
+        aim: NDArray[np.float64] | float | None = None,
+    ) -> NDArray[np.float64]:
         """How many processes the comparison needs by its first ones, which are along the last axis; at least two."""
         first = medians[..., : self.pilot]
         quantile = student_quantile((1 + confidence) / 2, first.shape[-1] - 1)
-        aim = np.maximum(self.half_width, np.abs(first.mean(-1)) / _PART)
-        needed: NDArray[np.float64] = np.ceil((quantile * first.std(-1, ddof=1) / aim) ** 2)
+        wanted = self.aim(first.mean(-1)) if aim is None else aim
+        needed: NDArray[np.float64] = np.ceil((quantile * first.std(-1, ddof=1) / wanted) ** 2)
         return needed
 
 
