@@ -53,7 +53,7 @@ def test_a_lost_worker_costs_its_sample_not_its_contestant(bench: Bench) -> None
     """A worker that dies now and then: the contestant goes on in a new process, within bounds."""
     entries = [
         bench.entry("pytorch:eager"),
-        bench.entry("jax:jit", seconds={"jit": 0.003}, misbehave={"at": "train_step", "do": "kill", "after": 45}),
+        bench.entry("jax:jit", seconds={"jit": 0.003}, misbehave={"at": "train_step", "do": "kill", "after": 25}),
     ]
     effort = replace(FAST, rounds=12, restarts=20, sample_seconds=0.006)
     record = measure(bench.plan(*entries, effort=effort, tasks=TRAIN, proving=None))
