@@ -180,8 +180,7 @@ def test_a_proof(crew: Crew, bench: Bench, tmp_path: Path) -> None:
     np.testing.assert_array_equal(arrays["output/0"], given["inputs_0"] @ bench.weights["layer/kernel"])
     assert arrays["losses"].shape == (5,) and arrays["losses"].dtype == np.float64
     assert set(arrays) == {
-        *(f"initial/{name}" for name in bench.weights),
-        *(f"state/{name}" for name in bench.weights),
+        *(f"update/{name}" for name in bench.weights),
         "output/0",
         "loss",
         "gradient/layer/kernel",
@@ -192,9 +191,11 @@ def test_a_proof(crew: Crew, bench: Bench, tmp_path: Path) -> None:
         "dropout/0/trained",
         "dropout/0/evaluated",
     }
-    # The statistics that the gradients moved were put back before the steps: their first batch starts from zero.
-    moved = 0.1 * sum(0.9 ** (4 - step) * given[f"step_{step}_inputs_0"].mean(0) for step in range(5))
-    np.testing.assert_allclose(arrays["state/mean"], moved, rtol=1e-12)
+    # The statistics that the gradients moved were put back before the steps, and before each of them but the last: all of
+    # their batches but that one start from zero.
+    means = [given[f"step_{step}_inputs_0"].mean(0) for step in range(5)]
+    moved = 0.1 * (means[0] + means[1] + means[2] + 0.9 * means[3] + means[4])
+    np.testing.assert_allclose(arrays["update/mean"], moved, rtol=1e-12)
     again = bench.package("half", misbehave={"at": "gradients", "do": "raise"})
     reply = crew.call(worker, "prove", 10, **(fields | {"folder": str(again)}))
     assert list(reply["errors"]) == ["gradients"] and "because it was told to" in reply["errors"]["gradients"]

@@ -122,9 +122,9 @@ class Curve:
 class ProofResult:
     """What a contestant computed. `errors` has, by stage, what it could not: open, outputs, gradients, steps, dropout.
 
-    `arrays` is an .npz file with native paths: `initial/<path>`, `output/<i>`, `loss`, `gradient/<path>`,
-    `input_gradient/<i>`, `gradient_state/<path>` (statistics moved by the gradients), `losses`, `state/<path>` (after
-    the steps), `dropout/<i>/trained`, `dropout/<i>/evaluated`. A stage that failed left no arrays.
+    `arrays` is an .npz file with native paths: `output/<i>`, `loss`, `gradient/<path>`, `input_gradient/<i>`,
+    `gradient_state/<path>` (statistics moved by the gradients), `losses`, `update/<path>` (what the steps added, all
+    together), `dropout/<i>/trained`, `dropout/<i>/evaluated`. A stage that failed left no arrays.
     """
 
     contestant: Contestant

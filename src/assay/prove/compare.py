@@ -46,7 +46,6 @@ def read_results(
         native = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
         return to_source(maps, native, shapes)
 
-    initial, final = back("initial/"), back("state/")
     count = sum(name.startswith("output/") for name in arrays)
     rates = [rate for _, rate in dropout]
     return Results(
@@ -55,7 +54,7 @@ def read_results(
         back("gradient/"),
         {name: array for name, array in arrays.items() if name.startswith("input_gradient/")},
         arrays.get("losses", np.zeros(0)),
-        {name: final[name] - initial[name] for name in final},
+        back("update/"),
         tuple((rate, arrays[f"dropout/{i}/trained"], arrays[f"dropout/{i}/evaluated"]) for i, rate in enumerate(rates)),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,8 @@ def _targets(model: Model, generator: np.random.Generator, batch: int) -> np.nda
 
 def disturbed(model: Model, seed: int = 0) -> Model:
     """The model with weights at which no two parts look alike: fresh biases are zero and fresh scales are one, and a
-    mistake between them would not show."""
+    mistake between them would not show. Noise is in proportion to a parameter's own spread, so that a deep network neither
+    dies out nor explodes."""
     generator = np.random.Generator(np.random.Philox(key=[seed, 0xD157]))
     arrays = {}
     for name, array in model.weights().items():
@@ -131,5 +132,6 @@ def disturbed(model: Model, seed: int = 0) -> Model:
         if model.role(model.graph.initializers[name]) == "statistic":
             arrays[name] = (np.abs(array) * 0.5 + 0.25 + np.abs(noise) * 0.25).astype(array.dtype)
         else:
-            arrays[name] = (array + 0.1 * noise).astype(array.dtype)
-    return replace(model.with_weights(arrays))
+            spread = float(array.std()) if array.size else 0.0
+            arrays[name] = (array + 0.1 * (spread or 1.0) * noise).astype(array.dtype)
+    return model.with_weights(arrays)
