@@ -111,14 +111,13 @@ class Model:
         return replace(self, ir=copy, _modules={})
 
     def trained_by(self, training: Training, notes: Sequence[str] = ()) -> Model:
-        """A copy of the model that is trained like this; its loss reads the first output, which alone is kept."""
+        """A copy of the model that is trained like this; its loss reads the first output."""
         copy = self.ir.clone()
         said = [*self.notes, *notes]
         first, *others = copy.graph.outputs
         if others:
-            del copy.graph.outputs[1:]
             names = ", ".join(value.name or "" for value in others)
-            said.append(f"the loss reads {first.name}; {names} are left out")
+            said.append(f"the loss reads {first.name}, not {names}")
         if said:
             copy.graph.metadata_props[NOTES] = json.dumps(said)
         return replace(self, ir=copy, training=training, dataset=None, _modules={})

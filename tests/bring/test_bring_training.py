@@ -59,8 +59,9 @@ def test_the_loss_reads_the_first_output() -> None:
 
     model = load(nn.build(Two(), [nn.Input("x", (3,))]), loss="mse", optimizer=nn.Adam(1e-2), batch_size=8)
     assert model.training == nn.Training(nn.MSE(), nn.Adam(1e-2), batch_size=8, epochs=1, metric="loss")
-    assert len(model.graph.outputs) == 1
-    assert "are left out" in model.notes[-1]
+    assert "the loss reads left.add_0, not right.add_0" in model.notes[-1]
+    for target in ("pytorch", "tensorflow", "keras", "jax"):
+        assert len(model.write(target).model.graph.outputs) == 2
 
 
 def test_pytorchs_own_objects(need: Callable[..., None]) -> None:

@@ -117,7 +117,7 @@ class DropoutSample:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What `train.py` is written from. Every model has one output that the loss reads, and any number of inputs."""
+    """What `train.py` is written from. The loss reads the model's first output."""
 
     model_name: str  # "mnist-cnn", for docstrings
     class_name: str  # "MnistCNN", the class in model.py
@@ -126,6 +126,12 @@ class TrainingPlan:
     input_shapes: tuple[tuple[int | str, ...], ...]  # ("batch", 28, 28)
     output_shape: tuple[int | str, ...]
     target: str  # "labels", "tokens", "outcomes": a name for the targets
+    outputs: int = 1  # how many the model returns; a tuple if there are several
+
+
+def first_output(outputs: Any) -> Any:
+    """What the loss reads of what a model returned: of several outputs the first."""
+    return outputs[0] if isinstance(outputs, (tuple, list)) else outputs
 
 
 class Session(Protocol):

@@ -79,15 +79,17 @@ class _Proof:
         self.session.set_state(self._initial)
         self.session.begin_training(constants)
         losses = []
-        added = {path: np.zeros(array.shape) for path, array in self._initial.items()}
+        moving = [path for path, array in self._initial.items() if np.issubdtype(array.dtype, np.floating)]
+        added = {path: np.zeros(self._initial[path].shape) for path in moving}
         for step in range(count):
             goes_on = step == count - 1
             if step and not goes_on:
                 self.session.set_state(self._initial)
             losses.append(self._step(step))
             if step + 1 < count - 1 or goes_on:  # the last step's state holds what the one before it added, too
-                for path, array in self.session.state().items():
-                    added[path] += array - self._initial[path]
+                state = self.session.state()
+                for path in moving:
+                    added[path] += state[path] - self._initial[path]
         return {"losses": np.array(losses, np.float64), **_prefixed("update", added)}
 
     def _step(self, number: int) -> float:

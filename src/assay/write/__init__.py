@@ -111,4 +111,5 @@ def _plan(model: Model, body: Body, arguments: list[str]) -> TrainingPlan:
         tuple(shape_of(value) for value in model.graph.inputs),
         shape_of(model.graph.outputs[0]),
         model.target,
+        len(model.graph.outputs),
     )

@@ -22,7 +22,7 @@ import numpy as np
 from flax import nnx
 
 from assay.errors import ModelError, NotFoundError, unknown
-from assay.frameworks.base import DropoutSample, Gradients
+from assay.frameworks.base import DropoutSample, Gradients, first_output
 
 MODES = ("jit", "eager")
 DTYPES = ("float32", "float64", "bfloat16")
@@ -197,7 +197,7 @@ class Session:
 
         def loss(parameters: dict[str, Any], statistics: dict[str, Any], targets: Any, *inputs: jax.Array) -> Any:
             network = nnx.merge(graphdef, parameters, statistics, copy=True)
-            return training.loss_function(network(*inputs), targets)
+            return training.loss_function(first_output(network(*inputs)), targets)
 
         differentiate = jax.value_and_grad(loss, argnums=(0, *(3 + index for index in floats)))
         return jax.jit(differentiate) if self._mode == "jit" else differentiate

@@ -30,6 +30,12 @@ class _Names:
     inputs: tuple[str, ...]
     target: str
     output: str  # what the model returns
+    several: bool  # it returns a tuple, of which the loss reads the first
+
+    @property
+    def first(self) -> str:
+        """Behind a call of the model: the output that the loss reads."""
+        return "[0]" if self.several else ""
 
     @property
     def all(self) -> str:
@@ -86,7 +92,7 @@ def _names(plan: TrainingPlan) -> _Names:
     inputs = tuple(distinct(name) for name in plan.inputs)
     target = plan.target if plan.target not in taken else f"target_{plan.target}"
     classifies = isinstance(plan.training.loss, (CrossEntropy, BinaryCrossEntropy))
-    return _Names(inputs, distinct(target), "logits" if classifies else "predictions")
+    return _Names(inputs, distinct(target), "logits" if classifies else "predictions", plan.outputs > 1)
 
 
 def _header(plan: TrainingPlan, constants: dict[str, float | int], metric: _Metric) -> str:
@@ -314,7 +320,7 @@ def make_train_step(
 {head}
         def forward(parameters: dict[str, Any]) -> tuple[jax.Array, dict[str, Any]]:
             network = nnx.merge(graphdef, parameters, state.statistics, copy=True)
-            loss = loss_function(network({", ".join(names.inputs)}), {names.target})
+            loss = loss_function(network({", ".join(names.inputs)}){names.first}, {names.target})
             return loss, nnx.to_pure_dict(nnx.state(network, nnx.Not(nnx.Param)))
 
         (loss, statistics), gradients = jax.value_and_grad(forward, has_aux=True)(state.parameters)
@@ -335,7 +341,7 @@ def make_predict(model: nnx.Module, mode: str = "jit") -> Callable[..., jax.Arra
     graphdef = nnx.graphdef(model)
 
 {head}
-        return nnx.merge(graphdef, state.parameters, state.statistics, copy=True)({", ".join(names.inputs)})
+        return nnx.merge(graphdef, state.parameters, state.statistics, copy=True)({", ".join(names.inputs)}){names.first}
 
     return jax.jit(predict) if mode == "jit" else predict'''
 

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from assay.errors import WorkerError
+from assay.frameworks.base import first_output
 
 Losses = tuple[Any, Sequence[Any], Sequence[Any]]  # loss, gradients of the parameters, gradients of the inputs
 
@@ -51,6 +52,11 @@ class Runner(ABC):
 
     def predict(self, inputs: Sequence[Any]) -> Any:
         return self._predict((_one_structure(inputs),))
+
+    def _loss(self, targets: Any, outputs: Any) -> Any:
+        """The loss that the model was compiled with; of several outputs it reads the first."""
+        losses = self.trainer.loss
+        return (losses[0] if isinstance(losses, list) else losses)(targets, first_output(outputs))
 
     @abstractmethod
     def compiled_prediction(self) -> Any:
@@ -178,7 +184,7 @@ class TensorFlowRunner(Runner):
             watched = [inputs[i] for i in positions]
             with tf.GradientTape() as tape:
                 tape.watch(watched)
-                loss = self.trainer.loss(targets, model(*_replaced(inputs, positions, watched), **training))
+                loss = self._loss(targets, model(*_replaced(inputs, positions, watched), **training))
             sources = [*variables, *watched]
             found = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
             return loss, [tf.convert_to_tensor(gradient) for gradient in found]
@@ -284,7 +290,7 @@ class JaxRunner(Runner):
         def loss(parameters: Any, watched: Any, statistics: Any, inputs: Any, targets: Any) -> Any:
             arguments = _replaced(inputs, positions, watched)
             outputs, _ = model.stateless_call(parameters, statistics, *arguments, **training)
-            return self.trainer.loss(targets, outputs)
+            return self._loss(targets, outputs)
 
         if self._gradients is None:
             compute = jax.value_and_grad(loss, argnums=(0, 1))
@@ -357,7 +363,7 @@ class TorchRunner(Runner):
         positions = _floating(inputs)
         watched = [inputs[i].detach().requires_grad_() for i in positions]
         outputs = model(*_replaced(inputs, positions, watched), **_training_mode(model))
-        loss = self.trainer.loss(targets, outputs)
+        loss = self._loss(targets, outputs)
         variables = [variable.value for variable in model.trainable_variables]
         found = torch.autograd.grad(loss, [*variables, *watched], materialize_grads=True)
         count = len(variables)

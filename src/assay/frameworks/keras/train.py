@@ -337,12 +337,18 @@ def _loss(loss: object) -> str:
     raise ModelError(f"Keras has no loss {type(loss).__name__} here; known: the classes of assay.nn.losses")
 
 
+def _losses(plan: TrainingPlan) -> str:
+    """One loss for each output: the first has the model's, the others have none."""
+    loss = _loss(plan.training.loss)
+    return f"[{', '.join([loss, *['None'] * (plan.outputs - 1)])}]" if plan.outputs > 1 else loss
+
+
 def _compile_model(plan: TrainingPlan) -> str:
     return f'''def compile_model(model, mode=None):
     """Makes forward pass, loss, backward pass and optimizer one step; `mode` None leaves it to Keras how to run it."""
     model.compile(
         optimizer=make_optimizer(),
-        loss={_loss(plan.training.loss)},
+        loss={_losses(plan)},
         run_eagerly=mode == "eager",
         jit_compile="auto" if mode is None else mode in ("jit", "xla"),
     )'''
@@ -353,9 +359,6 @@ _MAKE_TRAINER = '''def make_trainer(model, inputs):
     placeholders = [keras.Input(array.shape[1:], dtype=array.dtype.name) for array in inputs]
     return keras.Model(placeholders, model(*placeholders))'''
 
-
-_PREDICT = "    outputs = model.predict(inputs, batch_size=BATCH_SIZE, verbose=0)"
-_EVALUATE_LOSS = "model.evaluate(inputs, targets, batch_size=BATCH_SIZE, verbose=0)"
 
 _AREA_UNDER_CURVE = '''def area_under_curve(scores, labels):
     """The chance that a positive case scores above a negative one; ties count half (Mann and Whitney, 1947)."""
@@ -368,29 +371,32 @@ _AREA_UNDER_CURVE = '''def area_under_curve(scores, labels):
 
 def _evaluate(plan: TrainingPlan) -> list[str]:
     """The functions that compute the metric; the last is `evaluate`."""
+    first, only_loss = ("[0]", ', return_dict=True)["loss"]') if plan.outputs > 1 else ("", ")")
+    predict = f"    outputs = model.predict(inputs, batch_size=BATCH_SIZE, verbose=0){first}"
+    loss = f"model.evaluate(inputs, targets, batch_size=BATCH_SIZE, verbose=0{only_loss}"
     metric, before = plan.training.metric, []
     if metric == "accuracy":
         doc = "The share of the cases that are classified rightly."
         guess = "outputs.argmax(-1) == targets"
         if not isinstance(plan.training.loss, losses.CrossEntropy):
             guess = "(outputs > 0) == (targets > 0.5)"
-        body = [_PREDICT, f"    return float(np.mean({guess}))"]
+        body = [predict, f"    return float(np.mean({guess}))"]
     elif metric == "auc":
         before = [_AREA_UNDER_CURVE]
         doc = "The area under the receiver operating characteristic."
-        body = [_PREDICT, "    return area_under_curve(outputs.ravel(), targets.ravel())"]
+        body = [predict, "    return area_under_curve(outputs.ravel(), targets.ravel())"]
     elif metric == "r2":
         doc = "The share of the targets' variance that is explained."
         body = [
-            _PREDICT,
+            predict,
             "    return float(1 - np.sum((targets - outputs) ** 2) / np.sum((targets - targets.mean(0)) ** 2))",
         ]
     elif metric == "bits-per-character":
         doc = "The mean cross-entropy in bits."
-        body = [f"    return {_EVALUATE_LOSS} / math.log(2)"]
+        body = [f"    return {loss} / math.log(2)"]
     elif metric == "loss":
         doc = "The mean loss."
-        body = [f"    return {_EVALUATE_LOSS}"]
+        body = [f"    return {loss}"]
     else:
         raise ModelError(f"unknown metric {metric!r}; known: accuracy, auc, bits-per-character, r2, loss")
     return [*before, "\n".join(["def evaluate(model, inputs, targets):", f'    """{doc}"""', *body])]

@@ -34,6 +34,7 @@ class _Names:
     output: str  # what the model returns
     output_rank: int
     model: str  # its class
+    several: bool  # it returns a tuple, of which the loss reads the first
 
     @property
     def arguments(self) -> str:
@@ -105,7 +106,7 @@ def _names(plan: TrainingPlan) -> _Names:
     target = distinct(plan.target if plan.target not in taken else f"target_{plan.target}")
     classifies = isinstance(plan.training.loss, (CrossEntropy, BinaryCrossEntropy))
     output = "logits" if classifies else "predictions"
-    return _Names(inputs, target, output, len(plan.output_shape), plan.class_name)
+    return _Names(inputs, target, output, len(plan.output_shape), plan.class_name, plan.outputs > 1)
 
 
 def _header(plan: TrainingPlan, rule: _Rule, body: str) -> str:
@@ -153,7 +154,8 @@ def load_data(part: str) -> tuple[{result}]:
 
 def _compute_loss(names: _Names, loss: str) -> str:
     head = _signature("def compute_loss", [f"model: {names.model}", *names.typed], "Tensor")
-    return f"{head}\n    {names.output} = model({', '.join(names.inputs)})\n    return {loss}"
+    first = f"{names.output}, *_" if names.several else names.output
+    return f"{head}\n    {first} = model({', '.join(names.inputs)})\n    return {loss}"
 
 
 def _loss(loss: object, names: _Names) -> tuple[str, Constants]:
@@ -352,6 +354,7 @@ def _evaluate(names: _Names, meaning: str, value: str) -> str:
     else:
         batches = f"zip({', '.join(f'{name}.split(BATCH_SIZE)' for name in names.inputs)}, strict=True)"
         call = "model(*batch)"
+    call += "[0]" if names.several else ""
     return f'''\
 @torch.inference_mode()
 {head}

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from assay.errors import WorkerError
-from assay.frameworks.base import DropoutSample, Gradients
+from assay.frameworks.base import DropoutSample, Gradients, first_output
 
 _MODES = ("graph", "eager", "xla")
 # Of parameters and inputs; in bfloat16 the operators that TensorFlow's graph rewrite chooses compute.
@@ -118,7 +118,8 @@ class Session:
         watched = [value for value in inputs if value.dtype.is_floating]
         with tf.GradientTape() as tape:
             tape.watch(watched)
-            loss = self._training_module.compute_loss(self.model(*inputs, training=True), targets)
+            output = first_output(self.model(*inputs, training=True))
+            loss = self._training_module.compute_loss(output, targets)
         sources = (list(self._parameters.values()), watched)
         found = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         parameters = [tf.convert_to_tensor(value) for value in found[0]]  # an embedding's are sparse

@@ -33,6 +33,7 @@ class _Names:
     inputs: tuple[str, ...]
     target: str
     output: str  # what the model returns
+    several: bool  # it returns a tuple, of which the loss reads the first
 
     @property
     def every(self) -> tuple[str, ...]:
@@ -97,7 +98,7 @@ def _names(plan: TrainingPlan) -> _Names:
     inputs = tuple(distinct(name) for name in plan.inputs)
     target = plan.target if plan.target not in taken else f"target_{plan.target}"
     classifies = isinstance(plan.training.loss, (CrossEntropy, BinaryCrossEntropy))
-    return _Names(inputs, distinct(target), "logits" if classifies else "predictions")
+    return _Names(inputs, distinct(target), "logits" if classifies else "predictions", plan.outputs > 1)
 
 
 def _header(plan: TrainingPlan, constants: Constants, body: str) -> str:
@@ -250,7 +251,7 @@ def _train_step(class_name: str, rule_name: str, names: _Names) -> str:
 
 {_signature("    def step", typed, "tf.Tensor")}
         with tf.GradientTape() as tape:
-            {names.output} = model({", ".join(names.inputs)}, training=True)
+            {names.output}{", *_" if names.several else ""} = model({", ".join(names.inputs)}, training=True)
             loss = compute_loss({names.output}, {names.target})
         gradients = tape.gradient(loss, optimizer.parameters, unconnected_gradients="zero")
         optimizer.apply(gradients)
@@ -304,12 +305,13 @@ def _metric(plan: TrainingPlan, names: _Names) -> _Metric:
                 " loss, or loss"
             )
     inputs = ", ".join(names.inputs) + ("," if len(names.inputs) == 1 else "")
+    predict = "predict(*batch)[0]" if names.several else "predict(*batch)"
     arguments = ["predict: Callable[..., tf.Tensor]", *(f"{name}: np.ndarray" for name in names.every)]
     text = [
         _signature("def evaluate", arguments, "float"),
         _docstring(meaning),
         f"    examples = tf.data.Dataset.from_tensor_slices(({inputs}))",
-        f"    {output} = np.concatenate([predict(*batch) for batch in examples.batch(BATCH_SIZE)])",
+        f"    {output} = np.concatenate([{predict} for batch in examples.batch(BATCH_SIZE)])",
         *(f"    {line}" for line in lines),
         f"    return {value}",
     ]
