@@ -112,7 +112,7 @@ def _layout(node: ir.Node) -> Layout:
     """The catalogue's layout, made strict where this node's shapes take the freedom away."""
     kind = operator(node.op_type).layout
     ranks = {_rank(value) for value in _data_inputs(node)}
-    if -1 in ranks or _rank(node.outputs[0]) < 0:
+    if -1 in ranks or _rank(node.outputs[0]) < 0 or _of_weights_alone(node):
         return Layout.FIXED
     if kind is Layout.SPATIAL and max(ranks, default=0) < 3:
         return Layout.FIXED
@@ -126,6 +126,18 @@ def _layout(node: ir.Node) -> Layout:
     ):
         return Layout.FIXED
     return kind
+
+
+def _of_weights_alone(node: ir.Node) -> bool:
+    """Whether a node computes with parameters and nothing else, as a weight's norm is: those are in ONNX's order, as is what
+    a layer makes of them."""
+    if node.metadata_props.get("assay.reorder"):
+        return False
+    given = [value for value in node.inputs if value is not None]
+    return bool(given) and all(
+        value.is_initializer() or (producer := value.producer()) is not None and _of_weights_alone(producer)
+        for value in given
+    )
 
 
 def _feeds_linear(node: ir.Node) -> bool:

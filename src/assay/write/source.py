@@ -198,7 +198,7 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
         lines.extend((f"        self.{name} = {name}", ()) for name in stored)
         later: list[str] = []
         for name, construct in body.attributes.items():
-            late = bool(style.build_line) and not is_root and isinstance(construct, TextConstruct)
+            late = bool(style.build_line(written.arguments)) and not is_root and isinstance(construct, TextConstruct)
             tree = renderer.construct(construct, name, late)
             tree = _call_tree(tree) if isinstance(tree, str) else tree
             written_as = broken(f"self.{name} = ", tree, "", 8, style.line_length)
@@ -210,7 +210,7 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
         if len(lines) == start:  # called like every other module, though it holds nothing
             lines.append(("        pass", ()))
         if later:
-            lines.extend((text, ()) for text in ["", f"    {style.build_line}", *later])
+            lines.extend((text, ()) for text in ["", f"    {style.build_line(written.arguments)}", *later])
         for text in style.after_init(parameters):
             lines.append((f"    {text}" if text else "", ()))
         lines.append(("", ()))

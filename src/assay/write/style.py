@@ -37,9 +37,6 @@ class Style:
     reserved: frozenset[str] = frozenset()  # attribute names that the framework's base classes use
     forward: str = "forward"
     line_length: int = 120
-    build_line: str = (
-        ""  # the method that makes the parameters of a class inside the model, if the constructor does not
-    )
     ties: bool = False  # whether layers of two modules can hold one parameter
     elements: str = ""  # the attribute of a callable container that holds its elements; "" for the container itself
     nests: bool = False  # whether a container can be an element of another
@@ -126,6 +123,10 @@ class Style:
     def constant(self, value: ir.Value) -> str | None:
         """A constant array as an expression, where a person would write its numbers; None for one to be kept as an attribute."""
         return None
+
+    def build_line(self, arguments: Sequence[str]) -> str:
+        """The method that makes the parameters of a class inside the model, if the constructor does not: `def build(…):`."""
+        return ""
 
     def method_line(self, name: str, arguments: Sequence[str], returns: int) -> str:
         """The line of a further method: `def body(self, x: Tensor) -> Tensor:`."""

@@ -80,7 +80,6 @@ class KerasStyle(Style):
     framework: str = "Keras 3"
     has_sequential: bool = True
     elements: str = ".layers"
-    build_line: str = "def build(self, input_shape):"  # where a variable's path has the names of the layers around it
     elements_of_one: int = 2  # layers have names, so that a padding may stand before its convolution
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
     reserved: frozenset[str] = frozenset(_RESERVED)
@@ -112,16 +111,21 @@ class KerasStyle(Style):
         return ["", "def get_config(self):", f"    return {{**super().get_config(), {listed}}}"]
 
     def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
-        if not arguments or self.texts:  # Keras calls no layer without inputs, and knows strings on TensorFlow only
+        if self.texts:  # which Keras knows on TensorFlow only
             return f"def __call__({', '.join(['self', *arguments])}):"
+        if not arguments:  # Keras calls no layer without any
+            return "def call(self, _=None):"
         listed = "".join(f", {name}" for name in arguments)
         return f"def call(self{listed}{', training=None' if needs_training else ''}):"
+
+    def build_line(self, arguments: Sequence[str]) -> str:
+        return f"def build(self, input_shape{'' if arguments else '=None'}):"
 
     def method_line(self, name: str, arguments: Sequence[str], returns: int) -> str:
         return f"def {name}({', '.join(['self', *arguments])}):"
 
     def module_call(self, reference: str, operands: Sequence[str], needs_training: bool) -> str:
-        listed = [*operands, *(["training=training"] if needs_training else [])]
+        listed = [*(operands or ["None"]), *(["training=training"] if needs_training else [])]
         return f"{reference}({', '.join(listed)})"
 
     def extra_arguments(self, construct: LayerConstruct | None, name: str | None) -> list[str]:
@@ -227,7 +231,7 @@ def _one_float(model: Model) -> bool:
 def _symbolic(value: ir.Value) -> str:
     shape = shape_of(value)
     dtype = type_name(value.dtype)
-    more = "" if dtype == "float32" else f', dtype="{"int32" if dtype == "int64" else dtype}"'
+    more = "" if dtype == "float32" else f', dtype="{dtype}"'
     if shape and not isinstance(shape[0], int):
         sizes = [str(size) if isinstance(size, int) else "None" for size in shape[1:]]
         return f"keras.Input(({', '.join(sizes)}{',' if len(sizes) == 1 else ''}){more})"

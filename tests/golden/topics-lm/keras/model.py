@@ -103,7 +103,7 @@ WEIGHTS = Path(__file__).with_name("weights.safetensors")
 def load(weights=WEIGHTS):
     """The model with the weights of a safetensors file."""
     model = TopicsLM(name="topics_lm")
-    model(keras.Input((64,), dtype="int32"))  # creates the variables
+    model(keras.Input((64,), dtype="int64"))  # creates the variables
     arrays = load_file(weights)
     for variable in model.weights:
         variable.assign(arrays[variable.path])

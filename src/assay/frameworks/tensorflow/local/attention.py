@@ -46,8 +46,9 @@ def attention_with_options(
     capped = softcap * tf.tanh(product / softcap) if softcap else product
     bias = attention_bias(capped, mask, before, lengths, causal, window)
     masked = capped + bias
-    weights = tf.nn.softmax(masked if precision is None else tf.cast(masked, precision))
     nothing = tf.reduce_max(bias, -1, keepdims=True) == -math.inf
+    seen = tf.where(nothing, capped, masked)  # or the gradient of a query that may look at nothing would be NaN
+    weights = tf.nn.softmax(seen if precision is None else tf.cast(seen, precision))
     weights = tf.where(nothing, tf.zeros_like(capped), tf.cast(weights, capped.dtype))
     output = tf.matmul(weights, value)
     if joined:
