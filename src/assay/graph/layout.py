@@ -135,7 +135,7 @@ def _of_weights_alone(node: ir.Node) -> bool:
         return False
     given = [value for value in node.inputs if value is not None]
     return bool(given) and all(
-        value.is_initializer() or (producer := value.producer()) is not None and _of_weights_alone(producer)
+        value.is_initializer() or ((producer := value.producer()) is not None and _of_weights_alone(producer))
         for value in given
     )
 

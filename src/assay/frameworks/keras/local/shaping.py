@@ -88,7 +88,9 @@ def place_beyond(places, size, mode):
 
 def number_range(start, limit, delta, dtype):
     """start, start + delta … before the limit."""
-    if any(ops.is_tensor(number) for number in (start, limit, delta)):  # TensorFlow traces, and the limit is a batch's size
+    if any(
+        ops.is_tensor(number) for number in (start, limit, delta)
+    ):  # TensorFlow traces, and the limit is a batch's size
         return ops.cast(ops.arange(start, limit, delta), dtype)
     count = max(0, int(np.ceil((limit - start) / delta)))
     exact = "float64" if "float" in dtype else "int64"
