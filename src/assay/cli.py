@@ -17,6 +17,7 @@ from assay.errors import AssayError, DataError, unknown
 if TYPE_CHECKING:
     from assay.measure import Effort
     from assay.model import Model
+    from assay.verbs.recording import Recording
 
 _EQUAL, _DIFFERENT, _BAD_INPUT, _INTERRUPTED = 0, 1, 2, 130
 _NAMES = "names separated by commas: pytorch, tensorflow, keras, keras/jax, jax"
@@ -174,7 +175,9 @@ _threads = click.option(
 )
 @click.option("--curves/--no-curves", default=True, help="Compare the loss curves of the first steps on real data.")
 @keeping
-def compare(model: str, json_file: Path | None, html_file: Path | None, keep: Path | None, **chosen: Any) -> None:
+def compare(
+    model: str, json_file: Path | None, html_file: Path | None, keep: Path | None, recording: Recording, **chosen: Any
+) -> None:
     """Write MODEL in every framework, prove all versions equal, measure them, and say which to use.
 
     Without MODEL, compares digits-cnn.
@@ -183,7 +186,6 @@ def compare(model: str, json_file: Path | None, html_file: Path | None, keep: Pa
     from assay.show.files import check_writable
     from assay.verbs.compare import Options
     from assay.verbs.compare import compare as run
-    from assay.verbs.recording import Recording
 
     for path in (json_file, html_file):
         if path is not None:
@@ -205,7 +207,6 @@ def compare(model: str, json_file: Path | None, html_file: Path | None, keep: Pa
     )
     training = (chosen["loss"], chosen["optimizer"], max(chosen["batch_sizes"], default=None))
     brought = _load(model, chosen["seed"], chosen["inputs"], *training)
-    recording = Recording(keep, chosen["store"], not chosen["no_store"])
     found = _watched(lambda watch: run(brought, options, watch, recording), model)
     show(found, json=json_file, html=html_file)
     for said in recording.told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -28,9 +29,58 @@ def _group_store(context: click.Context, _: click.Parameter, value: str | None) 
 _own_store = click.option("--store", metavar="URL", callback=_group_store, help="Where runs are kept.")
 
 
+_OWN = ("json_file", "html_file", "keep", "store", "no_store", "again", "resume")  # not a part of what is repeated
+
+
 def keeping(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of a command whose run is kept."""
-    return _store(click.option("--no-store", is_flag=True, help="Do not keep the run.")(command))
+    """The options of a command whose run is kept, and can be repeated or gone on with; it is given a `recording`."""
+
+    @functools.wraps(command)
+    def kept(**given: Any) -> Any:
+        again, resume = given.pop("again"), given.pop("resume")
+        store, stored = given.pop("store"), not given.pop("no_store")
+        if again is not None and resume is not None:
+            raise click.UsageError("--again and --resume exclude each other")
+        from assay.verbs.repeating import going_on, invocation_of, new, repeating
+
+        if again is None and resume is None:
+            recording = new(given["keep"], store, stored, invocation_of(given, _OWN))
+            return command(**given, recording=recording)
+        option, run = ("--again", again) if again is not None else ("--resume", resume)
+        _refuse_others(option)
+        if again is not None:
+            before, recording = repeating(run, given["keep"], store, stored, say=_say)
+        else:
+            before, recording = going_on(run, store, stored)
+        return command(**{**given, **before}, recording=recording)
+
+    options = (
+        click.option("--no-store", is_flag=True, help="Do not keep the run."),
+        click.option(
+            "--again", metavar="RUN", help="Repeat RUN: the same model, options and seed; says what has changed."
+        ),
+        click.option("--resume", metavar="RUN", help="Go on with RUN, which was cut short, where it stopped."),
+    )
+    for option in (*reversed(options), _store):
+        kept = option(kept)
+    return kept
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _refuse_others(option: str) -> None:
+    """What a run was is repeated as it was; only where its results go may be said anew."""
+    context = click.get_current_context()
+    given = [
+        parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
+        for parameter in context.command.params
+        if parameter.name not in _OWN
+        and context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise DataError(f"{option} takes everything from the run: leave out {', '.join(given)}")
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

@@ -134,7 +134,7 @@ def test_a_full_disk_leaves_the_store_as_it_was(own: Path, tmp_path: Path) -> No
 def recorded(recording: Recording, facts: bool = True) -> Path:
     """What `compare` does with a recording, without measuring."""
     with recording as kept:
-        kept.describe(command="assay compare", model={"name": "digits-cnn"})
+        kept.begin("assay compare", "digits-cnn", "ab" * 32)
         made = run_folder(kept.path / "made")
         os.replace(made / "run", kept.path / "run")
         if facts:
@@ -218,7 +218,7 @@ def test_a_killed_run_is_in_the_history(own: Path) -> None:
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[1]); from test_store_faults import *; recording = Recording()\n"
         "with recording as kept:\n"
-        "    kept.describe(model={'name': 'digits-cnn'}, command='assay compare digits-cnn')\n"
+        "    kept.begin('assay compare', 'digits-cnn', 'ab' * 32)\n"
         "    os.replace(run_folder(kept.path / 'made', ended=False) / 'run', kept.path / 'run')\n"
         "    print(kept.id, flush=True)\n"
         "    sys.stdin.read(1)\n"
@@ -245,7 +245,7 @@ def test_a_killed_run_is_in_the_history(own: Path) -> None:
 
 def test_nothing_measured_leaves_nothing(own: Path) -> None:
     with pytest.raises(OutputError, match="no space"), Recording() as kept:
-        kept.describe(command="assay compare")
+        kept.begin("assay compare", "digits-cnn", "ab" * 32)
         raise OutputError("no space")
     assert list(unfinished()) == [] and not list((own / "runs").iterdir())
 

@@ -319,6 +319,11 @@ def _notes(record: Record, tasks: tuple[TaskVerdict, ...]) -> list[str]:
     if record.losses:
         lost = sorted({loss.contestant for loss in record.losses})
         notes.append(f"lost a worker and went on in a new process: {words.listed(lost)}")
+    for resumed in record.resumptions:
+        changed = ", ".join(f"{name} {version}" for name, version in resumed.versions.items())
+        notes.append(
+            f"the run had been cut short and went on at {resumed.at}, in new processes{f', with {changed}' if changed else ''}"
+        )
     widths = [task.smallest_difference for task in tasks if task.smallest_difference is not None]
     if widths and max(widths) > 2 * ONE_PROCESS:
         notes.append(

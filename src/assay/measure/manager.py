@@ -23,22 +23,27 @@ from assay.measure import events
 from assay.measure.arm import Arm
 from assay.measure.background import Background
 from assay.measure.crew import Crew
-from assay.measure.environment import environment
+from assay.measure.environment import Environment, environment
 from assay.measure.outlook import Look, blind
 from assay.measure.pace import Pace
 from assay.measure.passes import Passes
+from assay.measure.past import Past
 from assay.measure.plan import Plan, ProveCallback
 from assay.measure.prepare import Preparing
 from assay.measure.process import WorkerProcess
 from assay.measure.prover import Prover
-from assay.measure.record import FORMAT, Decision, End, Failure, Header, Loss, Record, RecordFile
+from assay.measure.record import FORMAT, Decision, End, Failure, Header, Loss, Record, RecordFile, Resumed
 from assay.measure.rounds import Rounds
 
 OnEvent = Callable[[events.Event], None]
 
 
 def measure(
-    plan: Plan, prove: ProveCallback | None = None, on_event: OnEvent | None = None, look: Look = blind
+    plan: Plan,
+    prove: ProveCallback | None = None,
+    on_event: OnEvent | None = None,
+    look: Look = blind,
+    past: Past | None = None,
 ) -> Record:
     """Proves, prepares and times every contestant of the plan.
 
@@ -46,11 +51,17 @@ def measure(
     Everything is written to `plan.folder/record.jsonl` as it becomes known. A contestant that fails is recorded with
     its reason and the others go on. Ctrl-C ends the run: what is there is returned, and `interrupted` says so.
 
-    Raises OutputError if the folder cannot be written or holds a record already.
+    `past` is what an earlier part of the same run left in the folder's record: its samples stand, and what is missing is
+    added. Contestants whose code or framework has changed since are out.
+
+    Raises OutputError if the folder cannot be written or holds a record already, and DataError for a past that cannot be
+    gone on with: another plan, another machine.
     """
-    file = RecordFile(plan.folder / "record.jsonl")
+    if past is not None:
+        past.check(_header(plan), _machine(plan))
+    file = RecordFile(plan.folder / "record.jsonl", resume=past is not None)
     try:
-        return _Run(plan, prove, on_event or (lambda event: None), file, look).run()
+        return _Run(plan, prove, on_event or (lambda event: None), file, look, past).run()
     finally:
         file.close()
 
@@ -58,13 +69,22 @@ def measure(
 class _Run:
     """The state of one run."""
 
-    def __init__(self, plan: Plan, prove: ProveCallback | None, tell: OnEvent, file: RecordFile, look: Look) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        prove: ProveCallback | None,
+        tell: OnEvent,
+        file: RecordFile,
+        look: Look,
+        past: Past | None = None,
+    ) -> None:
         self._plan = plan
+        self._past = past
         self._prove = prove
         self._tell = tell
         self._file = file
         self._look = look
-        self._began = time.monotonic()
+        self._began = time.monotonic() - (past.seconds if past else 0.0)  # the budget counts the earlier parts
         self._pace = Pace(plan.effort)
         self._arms = [Arm(entry) for entry in plan.entries]
         self._twin: Arm | None = None  # of a process of its own
@@ -79,19 +99,23 @@ class _Run:
             self._crew,
             file,
             tell,
-            random.Random(plan.seed),
+            random.Random(plan.seed if past is None else f"{plan.seed} from block {past.next_block}"),
             lambda arm, error: self._lost(arm, "timing", str(error)),
             lambda arm: self._preparing.job(arm).begin(),
+            past,
         )
 
     def run(self) -> Record:
         """The whole run, ended by itself or by Ctrl-C."""
-        machine = environment(self._plan.thread_count, self._crew.cpus, self._plan.environment)
-        self._file.write(_header(self._plan))
-        self._file.write(machine)
+        machine = _machine(self._plan, self._crew.cpus)
+        if self._past is None:
+            self._file.write(_header(self._plan))
+            self._file.write(machine)
         interrupted = False
         try:
             with self._crew:
+                if self._past is not None:
+                    self._go_on(self._past, machine)
                 for condition in range(len(self._plan.conditions)):
                     self._under(condition)
                 for arm in self._alive():
@@ -103,6 +127,16 @@ class _Run:
         self._tell(events.RowsReady(record.measurements, final=True))
         return record
 
+    def _go_on(self, past: Past, machine: Environment) -> None:
+        """Says that the run goes on, and who cannot."""
+        then = past.record.environment.versions
+        changed = {name: version for name, version in machine.versions.items() if then.get(name) != version}
+        self._file.write(Resumed(_now(), changed))
+        out = {**past.changed, **past.upgraded(machine)}
+        for arm in self._arms:
+            if arm.name in out and arm.name not in past.failed(0):
+                self._fail(arm, "resume", out[arm.name])
+
     def _under(self, condition: int) -> None:
         """All processes under one condition; proofs are made before the first."""
         self._pace = Pace(self._plan.effort, (condition + 1) / len(self._plan.conditions), self._began)
@@ -111,24 +145,46 @@ class _Run:
             arm.condition, arm.losses = condition, 0
             if not arm.out_for_good:
                 arm.reason = None  # what a contestant cannot do under one condition it may do under another
-        self._first_process(condition)
+        done = self._recall(condition)
+        self._first_process(condition, done)
+        if done:
+            self._pace.go_on(done, lambda: self._look(self._file.record().under(condition)))
+        if self._past is None or not self._past.ended(condition):
+            self._further_processes(condition)
+        if self._plan.tasks and self._plan.effort.costs:
+            self._passes.costs(self._without("costs", condition))
+
+    def _further_processes(self, condition: int) -> None:
+        """As many replicates as the effort and the scatter of the first ones ask for."""
         while self._plan.tasks and self._alive() and self._pace.another():
             self._another_process(self._pace.done)
             self._end_process(condition)
         if self._plan.effort.most_processes > 1 and self._plan.tasks and self._alive():
             self._file.write(Decision(self._pace.summary()))
-        if self._plan.tasks and self._plan.effort.costs:
-            self._passes.costs(self._alive())
 
-    def _first_process(self, condition: int) -> None:
-        """Proofs, if they have not been made, cold starts, and one process of each contestant timed."""
+    def _recall(self, condition: int) -> int:
+        """Who was out before the run was cut short; how many replicates under this condition had been completed."""
+        if self._past is None:
+            return 0
+        failed = self._past.failed(condition)
+        for arm in self._arms:
+            if arm.reason is None and arm.name in failed:
+                arm.reason, arm.out_for_good = failed[arm.name]
+                self._tell_state(arm.name, events.FAILED, arm.reason)
+        return self._past.replicates(condition)
+
+    def _first_process(self, condition: int, done: int) -> None:
+        """Proofs, if they have not been made, cold starts, and one process of each contestant timed.
+
+        `done`: replicates that an earlier part of the run completed; then only what is missing of all that is added.
+        """
         effort = self._plan.effort
         self._rounds.replicates_left = effort.processes - 1
         self._crew.cache_home = self._cache_of(0)
-        if condition:
-            self._another_process(0)
-        else:
-            self._queue_work()
+        begun = condition > 0 or (self._past is not None and self._past.begun(condition))
+        if condition == 0:
+            self._queue_work(prepare=not begun)
+        if not begun:
             first = [arm for arm in self._arms if arm.name in self._plan.first_wave]
             if self._plan.tasks and first and len(first) < len(self._arms):
                 self._settle(first)
@@ -136,16 +192,35 @@ class _Run:
                     self._tell(events.RowsReady(self._file.record().measurements, final=False))
             self._settle(self._arms)
             self._time(self._with_twin(0))
-        self._passes.latencies(self._alive())
+        elif self._plan.tasks and (
+            done == 0 or self._outputs_missing(condition) or self._without("latency", condition)
+        ):
+            self._another_process(0)
+        self._passes.latencies(self._without("latency", condition))
         self._take_outputs()
-        if self._plan.tasks:
+        if self._plan.tasks and done == 0:
             self._end_process(condition, self._seconds_of_a_process(condition))
+        elif effort.most_processes > 1:
+            self._end_workers()
+
+    def _outputs_missing(self, condition: int) -> list[Arm]:
+        """Contestants that have not shown what their timed process computes."""
+        if self._plan.proving is None:
+            return []
+        past = self._past
+        return [arm for arm in self._alive() if past is None or not past.has_outputs(arm.name, condition)]
+
+    def _without(self, what: str, condition: int) -> list[Arm]:
+        """Contestants of whom an earlier part of the run did not record the pass that is named."""
+        past = self._past
+        return [arm for arm in self._alive() if past is None or not past.has_pass(what, arm.name, condition)]
 
     def _take_outputs(self) -> None:
         """What the timed processes compute for the proof's inputs; and whatever else is still to be done."""
-        if self._plan.tasks and self._plan.proving is not None:
+        if self._plan.tasks:
             for arm in self._alive():
-                self._background.add(self._preparing.outputs_job(arm))
+                if arm in self._outputs_missing(arm.condition):
+                    self._background.add(self._preparing.outputs_job(arm))
         while not self._background.idle:
             self._background.turn()
 
@@ -161,9 +236,12 @@ class _Run:
     def _end_process(self, condition: int, expected: float | None = None) -> None:
         """Ends the processes of a replicate, whose memory the next one needs, and sees how many more there will be."""
         if self._plan.effort.most_processes > 1:
-            for arm in [*self._arms, *([self._twin] if self._twin else [])]:
-                self._end_worker(arm)
+            self._end_workers()
         self._tell(self._pace.finished(lambda: self._look(self._file.record().under(condition)), expected))
+
+    def _end_workers(self) -> None:
+        for arm in [*self._arms, *([self._twin] if self._twin else [])]:
+            self._end_worker(arm)
 
     def _end_worker(self, arm: Arm) -> None:
         if arm.worker is not None:
@@ -196,24 +274,38 @@ class _Run:
         cold = process < self._plan.effort.cold_processes
         return self._plan.folder / "caches" / str(process) if cold else None
 
-    def _queue_work(self) -> None:
+    def _queue_work(self, prepare: bool) -> None:
         """Each contestant's proof and preparation: those of the first wave, then the others, in the plan's order."""
         proving = self._plan.proving
         prover = Prover(self._plan, self._crew, self._file, self._prove, self._tell_state, self._fail)
+        proved = self._past.proved if self._past is not None else {}
         for arm in sorted(self._arms, key=lambda arm: arm.name not in self._plan.first_wave):
             self._tell_state(arm.name, events.WAITING)
-            if proving is None:
+            if arm.name in proved:
+                prover.reuse(arm, proved[arm.name])
+            elif arm.reason is not None:
+                continue
+            elif proving is None:
                 prover.skip(arm)
             else:
                 self._background.add(prover.job(arm, proving))
-            if self._plan.tasks:
+            if self._plan.tasks and prepare:
                 self._background.add(self._preparing.job(arm))
-        if self._plan.curve is not None and proving is not None:
-            for arm in self._arms:
-                self._background.add(prover.curve_job(arm, self._plan.curve, "float32"))
-                if arm.name in self._plan.curve.truth:
-                    for rounding in range(self._plan.curve.roundings + 1):
-                        self._background.add(prover.curve_job(arm, self._plan.curve, "float64", rounding))
+        prover.ask_again()
+        self._queue_curves(prover)
+
+    def _queue_curves(self, prover: Prover) -> None:
+        """The loss curves that are asked for and not there yet."""
+        curve = self._plan.curve
+        if curve is None or self._plan.proving is None:
+            return
+        for arm in self._arms:
+            wanted = [("float32", 0)]
+            if arm.name in curve.truth:
+                wanted += [("float64", rounding) for rounding in range(curve.roundings + 1)]
+            for dtype, rounding in wanted:
+                if self._past is None or not self._past.has_curve(arm.name, dtype, rounding):
+                    self._background.add(prover.curve_job(arm, curve, dtype, rounding))
 
     def _alive(self) -> list[Arm]:
         return [arm for arm in self._arms if arm.reason is None]
@@ -265,7 +357,7 @@ class _Run:
         if arm.reason is not None:
             return
         arm.reason = reason
-        arm.out_for_good = stage == "prove"
+        arm.out_for_good = stage in ("prove", "resume")
         if arm.twin:  # of this process only: the next one has another
             self._file.write(Decision(f"process {arm.process} has no A/A twin: {reason}"))
         else:
@@ -281,11 +373,20 @@ class _Run:
             self._tell(events.StateChanged(contestant, state, detail))
 
 
+def _now() -> str:
+    """The date, for people; no duration is ever taken from it."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _machine(plan: Plan, cpus: Sequence[int] = ()) -> Environment:
+    return environment(plan.thread_count, cpus, plan.environment)
+
+
 def _header(plan: Plan) -> Header:
     return Header(
         format=FORMAT,
         assay=__version__,
-        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        started=_now(),
         contestants=tuple(entry.name for entry in plan.entries),
         tasks=tuple((task.kind, task.batch_size) for task in plan.tasks),
         twin_of=plan.twin_of,

@@ -53,6 +53,14 @@ class Pace:
         left = max(0, self._affordable() - self.done) * self._one
         return ReplicateDone(self.done, self._affordable(), left, outlook.smallest_difference)
 
+    def go_on(self, done: int, look: Callable[[], Outlook]) -> None:
+        """So many replicates were complete when the run was cut short."""
+        self.done = done
+        several = self._effort.most_processes > 1
+        found = look() if several and done >= self._effort.processes else Outlook(None, None)
+        if found.processes is not None:
+            self.wanted = min(max(self._effort.processes, found.processes), self._effort.most_processes)
+
     def another(self) -> bool:
         """True if one more replicate is wanted and can be afforded."""
         if self.done >= self.wanted:

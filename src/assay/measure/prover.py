@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from pathlib import Path
 from typing import Any
 
 from assay.errors import AssayError, WorkerError
@@ -34,11 +35,19 @@ class Prover:
         self._open: dict[str, Arm] = {}  # whose proof has not come, or has not been judged
         self._curves: dict[str, Arm] = {}  # whose loss curves are still to come
         self._postponed: list[tuple[Arm, ProofResult]] = []
+        self._recorded: set[str] = set()  # whose proof stands in the record already
 
     def skip(self, arm: Arm) -> None:
         """No proof was asked for."""
         arm.proven = True
         self._file.write(Proved(arm.name, "not-run", "no proof was asked for"))
+
+    def reuse(self, arm: Arm, proved: Proved) -> None:
+        """A proof that was made before the run was cut short is judged again by its arrays, not made again."""
+        self._open[arm.name] = arm
+        self._recorded.add(arm.name)
+        layers, arrays = tuple((path, rate) for path, rate in proved.dropout), Path(proved.arrays or "")
+        self._judge(arm, ProofResult(arm.contestant, arrays, layers, dict(proved.errors), proved.seconds or 0.0))
 
     def job(self, arm: Arm, proving: Proving) -> Job:
         self._open[arm.name] = arm
@@ -154,7 +163,12 @@ class Prover:
             self._discard(target)
 
     def _after(self, arm: Arm) -> None:
-        """One more proof is known: asks again about those that waited for another."""
+        """One more proof is known."""
+        self.ask_again()
+        self._release(arm.contestant.target)
+
+    def ask_again(self) -> None:
+        """Asks again about those that waited for another, once more are known, or none is left to come."""
         waiting, self._postponed = self._postponed, []
         for other, result in waiting:
             self._judge(other, result)
@@ -163,7 +177,6 @@ class Prover:
             for other, result in lonely:
                 reason = "there is nothing to compare it with: no other proof came through"
                 self._settle(other, "not-run", reason, result)
-        self._release(arm.contestant.target)
 
     def _judge(self, arm: Arm, result: ProofResult) -> None:
         if self._callback is None:
@@ -181,7 +194,9 @@ class Prover:
 
     def _settle(self, arm: Arm, status: str, reason: str | None, result: ProofResult | None) -> None:
         self._open.pop(arm.name, None)
-        if result is None:
+        if arm.name in self._recorded:
+            pass
+        elif result is None:
             self._file.write(Proved(arm.name, status, reason))
         else:
             arrays, errors = str(result.arrays), dict(result.errors)

@@ -247,10 +247,18 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class End:
-    """The last line of a run that ended by itself or by Ctrl-C."""
+class Resumed:
+    """The run went on after it had been cut short. `versions`: what was installed then, where it had changed."""
 
-    seconds: float
+    at: str  # ISO 8601 with time zone
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class End:
+    """The last line of a run, or of a part of it, that ended by itself or by Ctrl-C."""
+
+    seconds: float  # with the parts before
     interrupted: bool
 
 
@@ -308,7 +316,8 @@ class Record:
     decisions: tuple[Decision, ...] = ()
     losses: tuple[Loss, ...] = ()
     failures: tuple[Failure, ...] = ()
-    end: End | None = None
+    resumptions: tuple[Resumed, ...] = ()
+    end: End | None = None  # None: it was killed, or goes on
 
     @property
     def interrupted(self) -> bool:
@@ -377,6 +386,7 @@ _KINDS: dict[str, tuple[type, str | None]] = {
     "decision": (Decision, "decisions"),
     "loss": (Loss, "losses"),
     "failure": (Failure, "failures"),
+    "resumed": (Resumed, "resumptions"),
     "end": (End, None),
 }
 _KIND_OF = {kind_class: kind for kind, (kind_class, _) in _KINDS.items()}
@@ -385,15 +395,18 @@ Fact = TypeVar("Fact")
 
 
 class RecordFile:
-    """Appends facts to a new record file."""
+    """Appends facts to a new record file or, to `resume` a run, to its old one, less a last line that was cut off."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, resume: bool = False) -> None:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+            flags = os.O_RDWR if resume else os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            self._file = os.open(path, flags | os.O_APPEND, 0o644)
+            if resume:
+                os.ftruncate(self._file, path.read_bytes().rfind(b"\n") + 1)
         except OSError as error:
-            if path.exists():
+            if path.exists() and not resume:
                 raise OutputError(
                     f"{path} exists already: a record is never written over; choose another folder"
                 ) from error
@@ -470,7 +483,9 @@ def _assemble(facts: list[Any], path: str) -> Record:
         for kind_class, collected in _KINDS.values()
         if collected is not None
     }
-    return Record(single[Header], single[Environment], **many, end=single.get(End))
+    # What stands before a resumption is the first that was said: the end of a part is not that of the run.
+    end = facts[-1] if isinstance(facts[-1], End) else None
+    return Record(single[Header], single[Environment], **many, end=end)
 
 
 def _plain(fact: Any) -> dict[str, Any]:

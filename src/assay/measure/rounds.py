@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from assay.errors import WorkerError
@@ -14,6 +14,7 @@ from assay.measure.background import Script
 from assay.measure.calibrate import Calls, choose_calls, classify, level
 from assay.measure.crew import Crew
 from assay.measure.order import orders
+from assay.measure.past import Past
 from assay.measure.plan import Plan, Task
 from assay.measure.record import Decision, RecordFile, Sample, Warmup
 
@@ -51,6 +52,7 @@ class Rounds:
         draw: random.Random,
         lost: Lost,
         prepare: Prepare,
+        past: Past | None = None,
     ) -> None:
         self._plan = plan
         self._crew = crew
@@ -59,10 +61,11 @@ class Rounds:
         self._draw = draw
         self._lost = lost
         self._prepare = prepare
+        self._past = past
         self._chosen: dict[tuple[int, Task], Calls] = {}
         self.replicates_left = 0  # after the one that is timed, for the progress
-        self._wave = 0
-        self.block = 0
+        self._wave = past.next_wave if past else 0
+        self.block = past.next_block if past else 0
         self._done = 0
         self._expected = 0
 
@@ -118,12 +121,25 @@ class Rounds:
     def _rounds(self, arms: Sequence[Arm], count: int) -> None:
         chosen = {task: self._choose(task, arms) for task in self._plan.tasks}
         slots = self._slots(arms)
-        in_wave = sum(min(count, c.rounds[slot.arm.entry.name]) for c in chosen.values() for slot in slots)
+        begun = {task: self._rounds_before(task, arms) for task in self._plan.tasks}
+        in_wave = sum(
+            max(0, min(count, c.rounds[slot.arm.entry.name]) - begun[task])
+            for task, c in chosen.items()
+            for slot in slots
+        )
         self._expected = self._done + in_wave * (1 + self.replicates_left)
         rows = {task: orders(slots, self._draw) for task in self._plan.tasks}
         for number in range(count):
             for task in self._draw.sample(self._plan.tasks, len(self._plan.tasks)):
-                self._round(number, task, next(rows[task]), chosen[task])
+                if number >= begun[task]:
+                    self._round(number, task, next(rows[task]), chosen[task])
+
+    def _rounds_before(self, task: Task, arms: Sequence[Arm]) -> int:
+        """The rounds of this replicate that were timed before the run was cut short."""
+        if self._past is None:
+            return 0
+        names = [arm.name for arm in arms if not arm.twin]
+        return self._past.rounds(arms[0].condition, arms[0].process, task, names)
 
     def _slots(self, arms: Sequence[Arm]) -> list[Slot]:
         slots = [Slot(arm, arm.twin) for arm in arms]
@@ -138,7 +154,10 @@ class Rounds:
         if known is not None and all(arm.entry.name in known.calls for arm in arms):
             return known
         seconds = {arm.entry.name: arm.seconds[str(task)] for arm in sorted(arms, key=lambda arm: not arm.twin)}
-        chosen = self._chosen[key] = choose_calls(str(task), seconds, self._plan.effort)
+        chosen = choose_calls(str(task), seconds, self._plan.effort)
+        before = self._past.calls(*key) if self._past else {}
+        kept = {name: count for name, count in before.items() if name in chosen.calls}
+        chosen = self._chosen[key] = replace(chosen, calls={**chosen.calls, **kept})
         for reason in chosen.reasons:
             self._file.write(Decision(f"wave {self._wave}, {reason}"))
         return chosen

@@ -81,7 +81,7 @@ def compare(
     watcher = watch(field) if watch is not None else Watcher()
     tasks = _tasks(model, options.task, subject)
     with recording or Recording(options.keep, options.store, options.stored) as kept:
-        kept.describe(command=options.command, model={"name": model.name, "digest": model_digest(model)})
+        kept.begin(options.command, model.name, model_digest(model))
         data = _save_data(subject.dataset, kept.path)
         run = _Comparing(model, field, kept, options, watcher)
         written = write_all(model, field.targets)
@@ -111,6 +111,7 @@ class _Comparing:
     def __init__(self, model: Model, field: Field, kept: Recording, options: Options, watcher: Watcher) -> None:
         self.model, self.field, self.options, self.watcher = model, field, options, watcher
         self.kept, self.folder = kept, kept.path
+        kept.renew("proof")
         self.prover = Prover(model, field, self.folder / "proof", options.seed, self._tell_proof)
         self.curves: CurvePlan | None = None
         self.precisions: tuple[facts.Precision, ...] = ()
@@ -125,8 +126,10 @@ class _Comparing:
         contestants = [item for item in self.field.contestants if item.target in written.packages]
         if not contestants:
             return None
+        self.kept.renew(PACKAGES)
         folders = save_all(written.packages, self.folder / PACKAGES)
-        self.kept.describe(packages={target: package_digest(folder) for target, folder in folders.items()})
+        digests = {target: package_digest(folder) for target, folder in folders.items()}
+        self.kept.packages(digests)
         if self.options.curves and subject.is_real:
             names = [item.name for item in contestants]
             self.curves = plan_curves(self.model, subject.dataset, self.folder, subject.batch_size, names)
@@ -141,7 +144,8 @@ class _Comparing:
             first_wave=tuple(name for name in self.field.first_wave if any(item.name == name for item in contestants)),
             curve=self.curves.request if self.curves is not None else None,
         )
-        record = measure(plan, prove=self.prover, on_event=self._tell, look=outlook)
+        past = self.kept.past(digests, {item.name: item.target for item in contestants})
+        record = measure(plan, prove=self.prover, on_event=self._tell, look=outlook, past=past)
         self.precisions = check_timed(record, self.prover)
         if not record.interrupted:
             self.prover.explain()
