@@ -16,6 +16,7 @@ def test_public_names() -> None:
         "Model",
         "Options",
         "Package",
+        "carry",
         "compare",
         "diff",
         "history",

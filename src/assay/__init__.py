@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from assay.bring import load
     from assay.model import Model
+    from assay.verbs.carry import carry
     from assay.verbs.compare import Options, compare
     from assay.verbs.diff import diff
     from assay.verbs.history import history
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     from assay.verbs.train import train
     from assay.write import Package, write
 
-__all__ = ["Model", "Options", "Package", "compare", "diff", "history", "load", "prove", "train", "write"]
+__all__ = ["Model", "Options", "Package", "carry", "compare", "diff", "history", "load", "prove", "train", "write"]
 
 _HOMES = {
     "Model": "assay.model",
     "Options": "assay.verbs.compare",
     "Package": "assay.write",
+    "carry": "assay.verbs.carry",
     "compare": "assay.verbs.compare",
     "diff": "assay.verbs.diff",
     "history": "assay.verbs.history",

@@ -442,6 +442,55 @@ def summary(
 
 
 @main.command()
+@click.argument("trained", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The file to write: NAME.safetensors by the original's names, NAME.pt, NAME.keras or NAME.onnx.",
+)
+@click.option("--into", metavar="MODEL", help="The original: file.py:callable, a .keras file; for .onnx any MODEL.")
+@click.option(
+    "--package",
+    type=click.Path(path_type=Path),
+    help="The written package that TRAINED was trained in; its folder by default.",
+)
+@_inputs
+def carry(trained: Path, out: Path, into: str | None, package: Path | None, inputs: tuple[str, ...]) -> None:
+    """Carry weights trained in a written package back into the model that it was written from.
+
+    TRAINED is the package's folder, a safetensors file with its names (python train.py --save FILE), or an .onnx file.
+    """
+    from assay.show.files import check_writable
+    from assay.verbs.carry import carry as run
+
+    check_writable(out)
+    carried = run(trained, package=package)
+    original = None if into is None else _original(into, out, inputs)
+    place, left = carried.save(out, original)
+    click.echo(f"{place}: {len(carried.weights)} weights of {carried.name}")
+    if left:
+        more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+        click.echo(f"left as they are, because the written model does not use them: {', '.join(left[:5])}{more}")
+
+
+def _original(reference: str, out: Path, inputs: tuple[str, ...]) -> Any:
+    """What weights are to be carried into: a brought model, a `.keras` file, or a live object."""
+    if out.suffix == ".onnx":
+        return _load(reference, inputs=inputs)
+    if reference.endswith(".keras"):
+        return Path(reference)
+    if ":" in reference:
+        from assay.bring.neutral import find_object
+
+        return find_object(reference)[0]
+    raise DataError(
+        f"cannot load weights into {reference}: expected file.py:callable or a .keras file; without --into, "
+        "--out NAME.safetensors has them by the original's names"
+    )
+
+
+@main.command()
 @click.argument("model")
 @_inputs
 @_frameworks

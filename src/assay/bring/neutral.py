@@ -17,18 +17,30 @@ from assay.model import Model
 
 def load_callable(reference: str, inputs: Any = None) -> Model:
     """Runs the code that a reference names and returns the model that it gives, or that a framework's module given is."""
+    found, example = find_object(reference)
+    if isinstance(found, Model):
+        return found
+    name = reference.rpartition(":")[2]
+    model = bring_object(found, example if inputs is None else inputs, name)
+    assert model is not None  # `find_object` gives nothing else
+    return model
+
+
+def find_object(reference: str) -> tuple[Any, Any]:
+    """Runs the code that a reference names; the `Model`, or the live module of some framework, that it is or returns, and
+    the example of its inputs if it comes with one."""
     where, _, name = reference.rpartition(":")
     module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
     found: Any = getattr(module, name, None)
     if found is None:
         raise unknown(f"attribute of {where}", name, [item for item in vars(module) if not item.startswith("_")])
-    if (model := _as_model(found, inputs, name)) is not None:
-        return model
+    if (known := _known(found)) is not None:
+        return known
     if not callable(found):
         raise ModelError(f"{reference} is a {type(found).__name__}: expected a model, or a function that returns one")
     given = _called(found, reference)
-    if (model := _as_model(given, inputs, name)) is not None:
-        return model
+    if (known := _known(given)) is not None:
+        return known
     raise ModelError(
         f"{reference} returned a {type(given).__name__}: expected a module of PyTorch, Flax NNX or "
         "TensorFlow, a Keras model, one of these with its inputs, or a Model; "
@@ -36,14 +48,11 @@ def load_callable(reference: str, inputs: Any = None) -> Model:
     )
 
 
-def _as_model(found: Any, inputs: Any, name: str) -> Model | None:
-    """A model as it is, or a framework's module (alone, or with an example of its inputs) brought."""
-    if isinstance(found, Model):
-        return found
+def _known(found: Any) -> tuple[Any, Any] | None:
+    """A model, or a framework's module, alone or with an example of its inputs; None for anything else."""
     if isinstance(found, tuple) and len(found) == 2 and bringing(found[0]) is not None:
-        found, example = found
-        inputs = example if inputs is None else inputs
-    return bring_object(found, inputs, name)
+        return found
+    return (found, None) if isinstance(found, Model) or bringing(found) is not None else None
 
 
 def _called(function: Any, reference: str) -> Any:

@@ -21,8 +21,8 @@ import onnx_ir as ir
 
 from assay.errors import OutputError
 from assay.frameworks import find, require, target
-from assay.model import Model, shape_of
-from assay.write.weights import WeightMap, to_native, to_source
+from assay.model import Model, shape_of, sizes_of
+from assay.write.weights import WeightMap, origins, to_native, to_source
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ class Package:
             "inputs": described(self.model.graph.inputs),
             "outputs": described(self.model.graph.outputs),
             "weights": [item.to_json() for item in self.weights],
+            "sources": _sources(self.model),
             "lines": {str(line): list(nodes) for line, nodes in self.lines.items()},
         }
 
@@ -148,6 +149,19 @@ def import_file(path: Path) -> Any:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _sources(model: Model) -> dict[str, dict[str, Any]]:
+    """The graph's weights: their shapes, and how they are made of the source's own, unless they are those themselves."""
+    found: dict[str, dict[str, Any]] = {
+        name: {"role": model.role(value), "shape": list(sizes_of(value))}
+        for name, value in model.graph.initializers.items()
+        if value.const_value is not None and model.role(value) != "constant"
+    }
+    for item in origins(model):
+        if item != WeightMap(item.source, item.source, item.role):
+            found[item.source].setdefault("origin", []).append(item.to_json())
+    return found
 
 
 def _sizes(value: ir.Value) -> list[int | str] | None:

@@ -30,7 +30,9 @@ def readme(package: Package, proofs: Sequence[str], said: str, has_data: bool) -
     if has_data:
         files.append("- `data.safetensors`: the training and test data")
     files.append("- `assay.json`: inputs, outputs, and how the weights map to the graph's")
-    run = f"\n\nTrain:\n\n    {prefix}python train.py" if has_data and "train.py" in package.files else ""
+    trains = has_data and "train.py" in package.files
+    run = f"\n\nTrain:\n\n    {prefix}python train.py --save trained.safetensors" if trains else ""
+    run += "\n\n`assay carry` takes trained weights back into the model that this was written from." if trains else ""
     lines = "\n".join(f"- {line}" for line in proofs)
     return (
         f"""# {model.name} in {title}

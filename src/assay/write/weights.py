@@ -126,7 +126,8 @@ class WeightMap:
     def from_json(cls, found: Mapping[str, Any]) -> WeightMap:
         index = tuple(None if part is None else (part[0], part[1]) for part in found["index"])
         steps = tuple(Step(kind, _tuples(arguments)) for kind, *arguments in found["steps"])
-        return cls(found["native"], found["source"], found["role"], index, steps)
+        rows = found.get("rows")
+        return cls(found["native"], found["source"], found["role"], index, steps, tuple(rows) if rows else None)
 
 
 def _lists(values: Iterable[Any]) -> list[Any]:

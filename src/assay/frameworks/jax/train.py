@@ -18,7 +18,7 @@ _OWN_NAMES = """
     argparse array auc batch batches Callable data Data epoch epochs evaluate forward gradients graphdef i jax jnp
     learning_rate load load_data load_file logits loss loss_function losses main make_optimizer make_predict make_state
     make_train_step math mean_loss metric mode model network nnx np optax optimizer optimizer_state order parameters
-    Path predict predictions random seconds seed start state statistics step test time train train_step TrainState
+    Path predict predictions random save save_file seconds seed start state statistics step test time train train_step TrainState
     updates
 """
 
@@ -75,6 +75,7 @@ def write_training(plan: TrainingPlan) -> str:
         _predict(names),
         *metric.functions,
         _train(metric),
+        _SAVE,
         _MAIN,
     ]
     return "\n\n\n".join([_header(plan, constants, metric), _STATE, *functions, _LAST]) + "\n"
@@ -99,7 +100,7 @@ def _header(plan: TrainingPlan, constants: dict[str, float | int], metric: _Metr
     lines = [
         f'"""Trains {plan.model_name} with JAX, Flax NNX and Optax on the data beside this file.',
         "",
-        "python train.py [--mode jit|eager] [--epochs N] [--seed N]",
+        "python train.py [--mode jit|eager] [--epochs N] [--seed N] [--save FILE]",
         '"""',
         "",
         "from __future__ import annotations",
@@ -116,7 +117,7 @@ def _header(plan: TrainingPlan, constants: dict[str, float | int], metric: _Metr
         "import numpy as np",
         "import optax",
         "from flax import nnx",
-        "from safetensors.numpy import load_file",
+        "from safetensors.numpy import load_file, save_file",
         "",
         "from model import load",
         "",
@@ -428,14 +429,23 @@ def train(mode: str = "jit", epochs: int = EPOCHS, seed: int = SEED) -> nnx.Modu
     return model'''
 
 
+_SAVE = '''\
+def save(model: nnx.Module, path: Path) -> None:
+    """Keeps the weights as they are now, under the names in weights.safetensors."""
+    state = nnx.to_flat_state(nnx.state(model, nnx.Not(nnx.RngState)))
+    save_file({".".join(map(str, name)): np.asarray(variable[...]) for name, variable in state}, path)'''
+
 _MAIN = """\
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mode", choices=("jit", "eager"), default="jit")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the trained weights in this safetensors file")
     options = parser.parse_args()
-    train(options.mode, options.epochs, options.seed)"""
+    model = train(options.mode, options.epochs, options.seed)
+    if options.save:
+        save(model, options.save)"""
 
 _LAST = """\
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ def write_training(plan: TrainingPlan) -> str:
         _compile_model(plan),
         *([_MAKE_TRAINER] if _several_inputs(plan) else []),
         *_evaluate(plan),
+        _SAVE,
         _main(plan),
     ]
     head, constants, data, *functions = sections
@@ -53,11 +54,14 @@ def _imports(plan: TrainingPlan, uses_ops: bool) -> str:
         "import keras",
         *(["import numpy as np"] if metric in ("accuracy", "auc", "r2") else []),
         *(["from keras import ops"] if uses_ops else []),
-        "from safetensors.numpy import load_file",
+        "from safetensors.numpy import load_file, save_file",
     ]
     return "\n".join(
         [
-            f'"""Trains {plan.model_name} on the data beside this file: python train.py [--mode MODE] [--epochs N]."""',
+            f'"""Trains {plan.model_name} with Keras on the data beside this file.',
+            "",
+            "python train.py [--mode graph|jit|xla|eager] [--epochs N] [--seed N] [--save FILE]",
+            '"""',
             "",
             *standard,
             "from pathlib import Path",
@@ -402,13 +406,20 @@ def _evaluate(plan: TrainingPlan) -> list[str]:
     return [*before, "\n".join(["def evaluate(model, inputs, targets):", f'    """{doc}"""', *body])]
 
 
+_SAVE = '''\
+def save(model, path):
+    """Keeps the weights as they are now, under the names in weights.safetensors."""
+    save_file({variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}, path)'''
+
+
 def _main(plan: TrainingPlan) -> str:
     model = "make_trainer(load(), train_inputs)" if _several_inputs(plan) else "load()"
     return f"""def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mode", choices=["graph", "jit", "xla", "eager"], help="default: what Keras chooses")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the trained weights in this safetensors file")
     arguments = parser.parse_args()
 
     keras.utils.set_random_seed(arguments.seed)
@@ -416,4 +427,6 @@ def _main(plan: TrainingPlan) -> str:
     model = {model}
     compile_model(model, arguments.mode)
     model.fit(train_inputs, train_targets, batch_size=BATCH_SIZE, epochs=arguments.epochs, verbose=2)
-    print(f"test {plan.training.metric}: {{evaluate(model, test_inputs, test_targets):.4f}}")"""
+    print(f"test {plan.training.metric}: {{evaluate(model, test_inputs, test_targets):.4f}}")
+    if arguments.save:
+        save(model, arguments.save)"""

@@ -18,8 +18,8 @@ _OWN_NAMES = """
     argparse area_under_curve batch batches below Callable clip_gradients compute_loss data epoch epochs evaluate F
     factor figure gradient gradients LambdaLR load load_data load_file logits loss loss_of losses main make_optimizer
     make_train_step math mode model negative norm not_above optimizer Optimizer options order parser parts Path
-    positive predictions progress scale scheduler scores seconds split start step Tensor test time torch train update
-    wrong
+    positive predictions progress save save_file scale scheduler scores seconds split start step Tensor test time torch train update
+    WEIGHTS wrong
 """
 
 Constants = dict[str, float | int]
@@ -87,6 +87,7 @@ def write_training(plan: TrainingPlan) -> str:
         _make_train_step(names, rule, bool(schedule), optimizer.clip is not None),
         *metric,
         _train(names, title),
+        _SAVE % names.model,
         _MAIN,
     ]
     body = "\n\n\n".join([*functions, _LAST]) + "\n"
@@ -115,7 +116,7 @@ def _header(plan: TrainingPlan, rule: _Rule, body: str) -> str:
     lines = [
         f'"""Trains {plan.model_name} with PyTorch on the data beside this file.',
         "",
-        "python train.py [--mode eager|compile] [--epochs N] [--seed N]",
+        "python train.py [--mode eager|compile] [--epochs N] [--seed N] [--save FILE]",
         '"""',
         "",
         "from __future__ import annotations",
@@ -128,14 +129,19 @@ def _header(plan: TrainingPlan, rule: _Rule, body: str) -> str:
         "",
         "import torch",
         *(["import torch.nn.functional as F"] if "F." in body else []),
-        "from safetensors.torch import load_file",
+        "from safetensors.torch import load_file, save_file",
         "from torch import Tensor",
         f"from torch.optim import {imported}",
         *(["from torch.optim.lr_scheduler import LambdaLR"] if "LambdaLR(" in body else []),
         "",
-        f"from model import {plan.class_name}, load",
+        f"from model import {', '.join(sorted(['WEIGHTS', plan.class_name], key=_by_kind))}, load",
     ]
     return "\n".join(lines)
+
+
+def _by_kind(name: str) -> tuple[bool, str]:
+    """The order in which sorted imports have names: those in capitals first."""
+    return not name.isupper(), name
 
 
 def _constants(constants: Constants) -> str:
@@ -385,14 +391,23 @@ def train(mode: str = "eager", epochs: int = EPOCHS, seed: int = SEED) -> {names
     return model'''
 
 
+_SAVE = '''\
+def save(model: %s, path: Path) -> None:
+    """Keeps the weights as they are now, under the names in weights.safetensors."""
+    state = model.state_dict()
+    save_file({name: state.get(name, array).contiguous() for name, array in load_file(WEIGHTS).items()}, path)'''
+
 _MAIN = """\
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mode", choices=("eager", "compile"), default="eager")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the trained weights in this safetensors file")
     options = parser.parse_args()
-    train(options.mode, options.epochs, options.seed)"""
+    model = train(options.mode, options.epochs, options.seed)
+    if options.save:
+        save(model, options.save)"""
 
 _LAST = """\
 if __name__ == "__main__":

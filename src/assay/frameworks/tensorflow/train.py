@@ -21,8 +21,8 @@ _OWN_NAMES = """
     above area_under_curve argparse arguments batch batches Callable compiled compute_loss counts data distance epoch
     evaluate examples float gradients len learning_rate linear load load_data load_file logits loss main make_optimizer
     make_train_step math mode model negatives np optimizer parser part Path place positive positives predict
-    predictions print range ranks score scores Sequence start step tape test tf time took train tuple unexplained
-    variation zeros_like zip
+    predictions print range ranks save save_file score scores Sequence start step tape test tf time took train tuple unexplained
+    variation WEIGHTS zeros_like zip
 """
 
 
@@ -79,6 +79,7 @@ def write_training(plan: TrainingPlan) -> str:
         _COMPILED,
         _train_step(plan.class_name, rule_name, names),
         *metric.functions,
+        _SAVE % plan.class_name,
         _MAIN % metric.title,
         'if __name__ == "__main__":\n    main()',
     ]
@@ -106,7 +107,7 @@ def _header(plan: TrainingPlan, constants: Constants, body: str) -> str:
         [
             f'"""Trains {plan.model_name} with TensorFlow on the data beside this file.',
             "",
-            "python train.py [--mode graph|eager|xla] [--epochs N] [--seed N]",
+            "python train.py [--mode graph|eager|xla] [--epochs N] [--seed N] [--save FILE]",
             '"""',
             "",
             "from __future__ import annotations",
@@ -119,13 +120,18 @@ def _header(plan: TrainingPlan, constants: Constants, body: str) -> str:
             "",
             "import numpy as np",
             "import tensorflow as tf",
-            "from safetensors.numpy import load_file",
+            "from safetensors.numpy import load_file, save_file",
             "",
-            f"from model import {plan.class_name}, load",
+            f"from model import {', '.join(sorted(['WEIGHTS', plan.class_name], key=_by_kind))}, load",
             "",
             *(f"{name} = {value!r}" for name, value in constants.items()),
         ]
     )
+
+
+def _by_kind(name: str) -> tuple[bool, str]:
+    """The order in which sorted imports have names: those in capitals first."""
+    return not name.isupper(), name
 
 
 def _load_data(plan: TrainingPlan, names: _Names) -> str:
@@ -318,12 +324,24 @@ def _metric(plan: TrainingPlan, names: _Names) -> _Metric:
     return _Metric(title, (*helpers, "\n".join(text)))
 
 
+_SAVE = '''\
+def save(model: %s, path: Path) -> None:
+    """Keeps the weights as they are now, under the names in weights.safetensors."""
+    arrays = {}
+    for name in load_file(WEIGHTS):
+        variable = model
+        for part in name.split("."):
+            variable = variable[int(part)] if part.isdigit() else getattr(variable, part)
+        arrays[name] = variable.numpy()
+    save_file(arrays, path)'''
+
 _MAIN = """\
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mode", choices=("graph", "eager", "xla"), default="graph")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the trained weights in this safetensors file")
     arguments = parser.parse_args()
 
     tf.random.set_seed(arguments.seed)
@@ -339,7 +357,9 @@ def main() -> None:
         loss = np.mean([step(*batch) for batch in batches])
         score = evaluate(predict, *test)
         took = time.perf_counter() - start
-        print(f"epoch {epoch}: loss {loss:.4f}, test %s {score:.4f}, {took:.1f} s")"""
+        print(f"epoch {epoch}: loss {loss:.4f}, test %s {score:.4f}, {took:.1f} s")
+    if arguments.save:
+        save(model, arguments.save)"""
 
 
 def _docstring(text: str) -> str:

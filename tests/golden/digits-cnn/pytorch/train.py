@@ -1,6 +1,6 @@
 """Trains digits-cnn with PyTorch on the data beside this file.
 
-python train.py [--mode eager|compile] [--epochs N] [--seed N]
+python train.py [--mode eager|compile] [--epochs N] [--seed N] [--save FILE]
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from model import DigitsCNN, load
+from model import WEIGHTS, DigitsCNN, load
 
 LEARNING_RATE = 0.001
 BETA_1 = 0.9
@@ -103,13 +103,22 @@ def train(mode: str = "eager", epochs: int = EPOCHS, seed: int = SEED) -> Digits
     return model
 
 
+def save(model: DigitsCNN, path: Path) -> None:
+    """Keeps the weights as they are now, under the names in weights.safetensors."""
+    state = model.state_dict()
+    save_file({name: state.get(name, array).contiguous() for name, array in load_file(WEIGHTS).items()}, path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mode", choices=("eager", "compile"), default="eager")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the trained weights in this safetensors file")
     options = parser.parse_args()
-    train(options.mode, options.epochs, options.seed)
+    model = train(options.mode, options.epochs, options.seed)
+    if options.save:
+        save(model, options.save)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Trains mnist-cnn with TensorFlow on the data beside this file.
 
-python train.py [--mode graph|eager|xla] [--epochs N] [--seed N]
+python train.py [--mode graph|eager|xla] [--epochs N] [--seed N] [--save FILE]
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
-from model import MnistCNN, load
+from model import WEIGHTS, MnistCNN, load
 
 LEARNING_RATE = 0.05
 MOMENTUM = 0.9
@@ -112,11 +112,23 @@ def evaluate(predict: Callable[..., tf.Tensor], images: np.ndarray, labels: np.n
     return float((logits.argmax(-1) == labels).mean())
 
 
+def save(model: MnistCNN, path: Path) -> None:
+    """Keeps the weights as they are now, under the names in weights.safetensors."""
+    arrays = {}
+    for name in load_file(WEIGHTS):
+        variable = model
+        for part in name.split("."):
+            variable = variable[int(part)] if part.isdigit() else getattr(variable, part)
+        arrays[name] = variable.numpy()
+    save_file(arrays, path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mode", choices=("graph", "eager", "xla"), default="graph")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the trained weights in this safetensors file")
     arguments = parser.parse_args()
 
     tf.random.set_seed(arguments.seed)
@@ -133,6 +145,8 @@ def main() -> None:
         score = evaluate(predict, *test)
         took = time.perf_counter() - start
         print(f"epoch {epoch}: loss {loss:.4f}, test accuracy {score:.4f}, {took:.1f} s")
+    if arguments.save:
+        save(model, arguments.save)
 
 
 if __name__ == "__main__":

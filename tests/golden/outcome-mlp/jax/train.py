@@ -1,6 +1,6 @@
 """Trains outcome-mlp with JAX, Flax NNX and Optax on the data beside this file.
 
-python train.py [--mode jit|eager] [--epochs N] [--seed N]
+python train.py [--mode jit|eager] [--epochs N] [--seed N] [--save FILE]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from model import load
 
@@ -156,13 +156,22 @@ def train(mode: str = "jit", epochs: int = EPOCHS, seed: int = SEED) -> nnx.Modu
     return model
 
 
+def save(model: nnx.Module, path: Path) -> None:
+    """Keeps the weights as they are now, under the names in weights.safetensors."""
+    state = nnx.to_flat_state(nnx.state(model, nnx.Not(nnx.RngState)))
+    save_file({".".join(map(str, name)): np.asarray(variable[...]) for name, variable in state}, path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mode", choices=("jit", "eager"), default="jit")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the trained weights in this safetensors file")
     options = parser.parse_args()
-    train(options.mode, options.epochs, options.seed)
+    model = train(options.mode, options.epochs, options.seed)
+    if options.save:
+        save(model, options.save)
 
 
 if __name__ == "__main__":

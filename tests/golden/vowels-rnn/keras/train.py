@@ -1,4 +1,7 @@
-"""Trains vowels-rnn on the data beside this file: python train.py [--mode MODE] [--epochs N]."""
+"""Trains vowels-rnn with Keras on the data beside this file.
+
+python train.py [--mode graph|jit|xla|eager] [--epochs N] [--seed N] [--save FILE]
+"""
 
 import argparse
 from pathlib import Path
@@ -6,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import ops
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from model import load
 
@@ -76,11 +79,17 @@ def evaluate(model, inputs, targets):
     return float(np.mean(outputs.argmax(-1) == targets))
 
 
+def save(model, path):
+    """Keeps the weights as they are now, under the names in weights.safetensors."""
+    save_file({variable.path: keras.ops.convert_to_numpy(variable) for variable in model.weights}, path)
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mode", choices=["graph", "jit", "xla", "eager"], help="default: what Keras chooses")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the trained weights in this safetensors file")
     arguments = parser.parse_args()
 
     keras.utils.set_random_seed(arguments.seed)
@@ -89,6 +98,8 @@ def main():
     compile_model(model, arguments.mode)
     model.fit(train_inputs, train_targets, batch_size=BATCH_SIZE, epochs=arguments.epochs, verbose=2)
     print(f"test accuracy: {evaluate(model, test_inputs, test_targets):.4f}")
+    if arguments.save:
+        save(model, arguments.save)
 
 
 if __name__ == "__main__":
