@@ -99,7 +99,7 @@ _loss = click.option(
     "--loss",
     metavar="LOSS",
     help="What a brought model is trained on: cross-entropy, binary-cross-entropy, mean-squared-error, "
-    "mean-absolute-error or huber:delta=1.",
+    "mean-absolute-error or huber:delta=1; of several outputs it reads the first, or cross-entropy:output=NAME.",
 )
 _optimizer = click.option(
     "--optimizer",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir
 
-from assay.errors import ModelError
+from assay.errors import ModelError, unknown
 
 if TYPE_CHECKING:
     from assay.nn.optimizers import Training
@@ -110,14 +110,23 @@ class Model:
             value.const_value = onnx_ir.tensor(array.astype(value.const_value.numpy().dtype), name=name)
         return replace(self, ir=copy, _modules={})
 
-    def trained_by(self, training: Training, notes: Sequence[str] = ()) -> Model:
-        """A copy of the model that is trained like this; its loss reads the first output."""
+    def trained_by(self, training: Training, notes: Sequence[str] = (), output: str | None = None) -> Model:
+        """A copy of the model that is trained like this; its loss reads the first output, or the one of this name, which
+        then comes first. Raises `NotFoundError` for a name that no output has.
+        """
         copy = self.ir.clone()
         said = [*self.notes, *notes]
-        first, *others = copy.graph.outputs
+        outputs = {value.name or "": value for value in copy.graph.outputs}
+        if output is not None and output not in outputs:
+            raise unknown("output", output, outputs)
+        first = copy.graph.outputs[0] if output is None else outputs[output]
+        others = [value for value in copy.graph.outputs if value is not first]
         if others:
             names = ", ".join(value.name or "" for value in others)
-            said.append(f"the loss reads {first.name}, not {names}")
+            moved = "" if copy.graph.outputs[0] is first else ", which the written model returns first"
+            said.append(f"the loss reads {first.name}{moved}, not {names}")
+            copy.graph.outputs.clear()
+            copy.graph.outputs.extend([first, *others])
         if said:
             copy.graph.metadata_props[NOTES] = json.dumps(said)
         return replace(self, ir=copy, training=training, dataset=None, _modules={})

@@ -64,6 +64,24 @@ def test_the_loss_reads_the_first_output() -> None:
         assert len(model.write(target).model.graph.outputs) == 2
 
 
+def test_the_loss_reads_the_output_that_is_named() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right = nn.Linear(3, 2), nn.Linear(3, 4)
+
+        def forward(self, x: nn.Tensor) -> object:
+            return self.left(x), self.right(x)
+
+    built = nn.build(Two(), [nn.Input("x", (3,))])
+    model = load(built, loss="huber:output=right.add_0,delta=0.5")
+    assert model.training is not None and model.training.loss == nn.Huber(0.5)
+    assert [value.name for value in model.graph.outputs] == ["right.add_0", "left.add_0"]
+    assert "the loss reads right.add_0, which the written model returns first, not left.add_0" in model.notes[-1]
+    with pytest.raises(NotFoundError, match=r"unknown output 'right\.add': did you mean right\.add_0"):
+        load(built, loss="mse:output=right.add")
+
+
 def test_pytorchs_own_objects(need: Callable[..., None]) -> None:
     need("torch")
     import torch

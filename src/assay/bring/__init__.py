@@ -30,7 +30,8 @@ def load(
     or with an example as `(module, inputs)`; an `.onnx`, `.pt2` or `.keras` file or the folder of a SavedModel; such a
     module, or a `Model`, itself. `inputs`: an example
     for a module: an array or tensor, a tuple of them, a dict by argument name, or `"1x3x224x224"`, `"1x128:int64"`.
-    `loss`: `"cross-entropy"`, `"huber:delta=0.5"`, an object of `assay.nn` or of `torch.nn`; `optimizer`:
+    `loss`: `"cross-entropy"`, `"huber:delta=0.5"`, of a model with several outputs the first, or the one named
+    (`"cross-entropy:output=logits"`); an object of `assay.nn` or of `torch.nn`; `optimizer`:
     `"adamw:learning_rate=1e-3"`, one of `assay.nn` or of `torch.optim`. `seed` initialises a workload's weights.
 
     Raises `NotFoundError` if nothing of that name exists, `ModelError` if what is found is not a model. A reference to
@@ -41,10 +42,11 @@ def load(
         if optimizer is not None:
             raise ModelError("an optimizer without a loss has nothing to work on: give a loss too, as cross-entropy")
         return model
-    from assay.bring.training import BATCH_SIZE, training_of
+    from assay.bring.training import BATCH_SIZE, output_of, training_of
 
+    loss, output = output_of(loss)
     training, notes = training_of(loss, optimizer, batch_size or BATCH_SIZE, seed)
-    return model.trained_by(training, notes)
+    return model.trained_by(training, notes, output)
 
 
 def _load(reference: Any, inputs: Any, seed: int) -> Model:

@@ -49,6 +49,17 @@ def training_of(
     return training, (*found_loss.notes, *found_optimizer.notes)
 
 
+def output_of(loss: Any) -> tuple[Any, str | None]:
+    """A loss without the output that it names, and that: `huber:delta=0.5,output=mask` → `huber:delta=0.5`, `mask`."""
+    if not isinstance(loss, str):
+        return loss, None
+    name, _, rest = loss.partition(":")
+    parts = [part.strip() for part in rest.split(",") if part.strip()]
+    named = [part.partition("=")[2].strip() for part in parts if part.partition("=")[0].strip() == "output"]
+    others = ",".join(part for part in parts if part.partition("=")[0].strip() != "output")
+    return (f"{name}:{others}" if others else name), (named[-1] if named else None)
+
+
 def _brought(given: Any, what: str, known: dict[str, Any], kind: type) -> Brought:
     if isinstance(given, kind):
         return Brought(given)
@@ -93,4 +104,4 @@ def _value(name: str, key: str, text: str) -> float | bool:
     return float(text)
 
 
-__all__ = ["BATCH_SIZE", "LOSSES", "OPTIMIZERS", "Brought", "training_of"]
+__all__ = ["BATCH_SIZE", "LOSSES", "OPTIMIZERS", "Brought", "output_of", "training_of"]

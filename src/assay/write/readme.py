@@ -18,7 +18,7 @@ def readme(package: Package, proofs: Sequence[str], said: str, has_data: bool) -
     framework = find(chosen.framework)
     title = framework.title + (f" (on {chosen.backend})" if chosen.backend else "")
     inputs = "\n".join(f"- `{v.name}`: {_shape(v)}, {str(v.dtype).lower()}" for v in model.graph.inputs)
-    outputs = "\n".join(f"- {_shape(v)}, {str(v.dtype).lower()}" for v in model.graph.outputs)
+    outputs = "\n".join(f"- `{v.name}`: {_shape(v)}, {str(v.dtype).lower()}" for v in model.graph.outputs)
     needs = ", ".join(f"{name} {version}" for name, version in installed_versions(framework.distributions).items())
     prefix = f"KERAS_BACKEND={chosen.backend} " if chosen.backend else ""
     files = [
@@ -50,7 +50,7 @@ Inputs:
 
 {inputs}
 
-Outputs:
+Outputs{", a tuple in this order" if len(model.graph.outputs) > 1 else ""}:
 
 {outputs}
 

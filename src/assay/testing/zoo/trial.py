@@ -13,7 +13,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,7 @@ class Trial:
         original, model = self._original(made, model)
         prover = _Against(model, self._field, self._folder / "proof", SEED)
         prover.written = self._written(model)
+        self._strict(made, prover.written)
         prover.given = self._evidence(made, model)
         reference = self._timed("original", lambda: self._reference(original, prover, model))
         prover.reference, prover.source = (self._source_name, reference), self._source.FRAMEWORK
@@ -160,6 +161,17 @@ class Trial:
                 found |= {"status": "not-written", "reason": computing.summary(error)}
             found["write_seconds"] = round(time.perf_counter() - started, 2)
         return packages
+
+    def _strict(self, made: Made, written: Mapping[str, Package]) -> None:
+        """Whether what is written in the source's own framework loads the source's own weights by their names."""
+        if self._source.FRAMEWORK != "pytorch" or "pytorch" not in written:
+            return
+        found = self.facts["frameworks"]["pytorch"]
+        module = importlib.import_module("assay.testing.zoo.originals.strict")
+        try:
+            found |= module.kept(made.model, written["pytorch"])
+        except Exception as error:  # the written code's own, which the proof will meet too
+            found |= {"strict": False, "strict_error": computing.summary(error)}
 
     def _evidence(self, made: Made, model: Model) -> Evidence:
         evidence = gather(model, SEED, self._case.examples, STEPS)
