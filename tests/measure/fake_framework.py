@@ -27,6 +27,7 @@ from assay.frameworks.base import DropoutSample, Gradients
 
 RATE = 0.5
 _compiled = 0
+_leaked: list[bytes] = []
 
 
 def misbehave(what: str) -> None:
@@ -52,6 +53,12 @@ def misbehave(what: str) -> None:
     elif what == "chatter":
         print("words on standard output " * 100)
         print("and on standard error", file=sys.stderr)
+    elif what == "leak":
+        _leaked.append(b"\1" * 30_000_000)  # written to, so that it takes memory
+        time.sleep(0.05)
+    elif what == "leak on":
+        while True:
+            misbehave("leak")
     elif what == "segfault":
         ctypes.string_at(0)
     elif what == "helper":

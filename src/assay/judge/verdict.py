@@ -319,6 +319,7 @@ def _notes(record: Record, tasks: tuple[TaskVerdict, ...]) -> list[str]:
     if record.losses:
         lost = sorted({loss.contestant for loss in record.losses})
         notes.append(f"lost a worker and went on in a new process: {words.listed(lost)}")
+    notes += [remark.text for remark in record.remarks]
     for resumed in record.resumptions:
         changed = ", ".join(f"{name} {version}" for name, version in resumed.versions.items())
         notes.append(

@@ -24,6 +24,8 @@ from assay.measure.plan import allowed_cpus
 from assay.measure.process import Answer, Progress, Reply, WorkerProcess, spawn, worker_environment
 
 _POLL = 0.5  # seconds between looks at the clock where nothing wakes us
+_MEMORY_CHECK = 0.5  # seconds between two looks at the memory of workers that are busy
+_SHARE = 0.9  # of the memory that programs may use, for one worker
 
 
 PROOF = "proof"  # the role of workers that are never timed
@@ -49,6 +51,7 @@ class Crew:
         self.threads = threads
         self.cpus = host.choose_cpus(threads, allowed_cpus())
         self.limits = limits or Limits()
+        self._memory = self.limits.memory_bytes or int((host.memory_bytes() or 0) * _SHARE)
         self.workers: list[WorkerProcess] = []
         self.cache_home: Path | None = (
             None  # where compiled programs of timed workers are kept; None: the user's folder
@@ -176,12 +179,17 @@ class Crew:
             timeout: float | None = max(0.0, min(deadlines) - now)
         else:
             timeout = _POLL
+        if self._memory and running:
+            timeout = min(_MEMORY_CHECK, timeout) if timeout is not None else _MEMORY_CHECK
         readable = {key.data for key, _ in self._selector.select(timeout)}
         for worker in readable:
             self._collect(worker)
         now = time.monotonic()
         for worker in list(self.workers):
-            if (late := worker.overdue(now)) is not None:
+            late = worker.overdue(now)
+            if late is None and self._memory and worker.busy:
+                late = worker.oversized(self._memory)
+            if late is not None:
                 self._forget(worker)
                 self._held.append((worker, late))
 

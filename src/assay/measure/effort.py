@@ -17,6 +17,7 @@ class Limits:
     compile: float = 900.0  # the first calls of one task
     call: float = 300.0  # anything else, samples included
     train_step: float = 300.0  # between two signs of life while training
+    memory_bytes: int | None = None  # of one worker, in RAM; None: nine tenths of what programs may use here
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,32 @@ def reset_high_water() -> bool:
     return True
 
 
+def resident_bytes_of(pid: int) -> int | None:
+    """Memory of another process that is in RAM now; None if it is gone, or the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def memory_bytes(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Memory that programs may use: the machine's, or what the control group is allowed; None where it is not told."""
+    limits = []
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):
+            limits.append(int((root / name).read_text()))
+    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/meminfo") as file:
+        limits += [int(line.split()[1]) * 1024 for line in file if line.startswith("MemTotal:")]
+    return min(limits, default=None)
+
+
+def be_the_first_to_go() -> None:
+    """When memory runs out, the kernel ends this process before the one that started it, and before the user's own."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+
+
 def _status_bytes(key: str) -> int | None:
     try:
         with open("/proc/self/status") as file:

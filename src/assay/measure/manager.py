@@ -13,27 +13,27 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 
-from assay import __version__
 from assay.errors import WorkerError
-from assay.measure import events
+from assay.frameworks import installed_versions
+from assay.measure import events, moments
 from assay.measure.arm import Arm
 from assay.measure.background import Background
 from assay.measure.crew import Crew
-from assay.measure.environment import Environment, environment
+from assay.measure.environment import Environment
+from assay.measure.heading import header_of, machine_of, now
 from assay.measure.outlook import Look, blind
 from assay.measure.pace import Pace
 from assay.measure.passes import Passes
-from assay.measure.past import Past
+from assay.measure.past import Past, upgraded
 from assay.measure.plan import Plan, ProveCallback
 from assay.measure.prepare import Preparing
 from assay.measure.process import WorkerProcess
 from assay.measure.prover import Prover
-from assay.measure.record import FORMAT, Decision, End, Failure, Header, Loss, Record, RecordFile, Resumed
+from assay.measure.record import Decision, End, Failure, Loss, Record, RecordFile, Remark, Resumed
 from assay.measure.rounds import Rounds
+from assay.measure.summary import UPGRADE
 
 OnEvent = Callable[[events.Event], None]
 
@@ -58,7 +58,7 @@ def measure(
     gone on with: another plan, another machine.
     """
     if past is not None:
-        past.check(_header(plan), _machine(plan))
+        past.check(header_of(plan), machine_of(plan))
     file = RecordFile(plan.folder / "record.jsonl", resume=past is not None)
     try:
         return _Run(plan, prove, on_event or (lambda event: None), file, look, past).run()
@@ -86,6 +86,7 @@ class _Run:
         self._look = look
         self._began = time.monotonic() - (past.seconds if past else 0.0)  # the budget counts the earlier parts
         self._pace = Pace(plan.effort)
+        self._versions: dict[str, str] = {}  # of what is installed, when the run was begun
         self._arms = [Arm(entry) for entry in plan.entries]
         self._twin: Arm | None = None  # of a process of its own
         self._crew = Crew(plan.folder, plan.thread_count, plan.environment, plan.sessions, plan.effort.limits)
@@ -107,9 +108,11 @@ class _Run:
 
     def run(self) -> Record:
         """The whole run, ended by itself or by Ctrl-C."""
-        machine = _machine(self._plan, self._crew.cpus)
+        machine = machine_of(self._plan, self._crew.cpus)
+        began = moments.now()
+        self._versions = dict(machine.versions)
         if self._past is None:
-            self._file.write(_header(self._plan))
+            self._file.write(header_of(self._plan))
             self._file.write(machine)
         interrupted = False
         try:
@@ -118,20 +121,29 @@ class _Run:
                     self._go_on(self._past, machine)
                 for condition in range(len(self._plan.conditions)):
                     self._under(condition)
+                self._watch_versions()
                 for arm in self._alive():
                     self._tell_state(arm.name, events.DONE)
         except KeyboardInterrupt:
             interrupted = True
+        for text in moments.remarks(began, moments.now()):
+            self._file.write(Remark(text))
         self._file.write(End(time.monotonic() - self._began, interrupted))
         record = self._file.record()
         self._tell(events.RowsReady(record.measurements, final=True))
         return record
 
+    def _watch_versions(self) -> None:
+        """Takes out whose framework has been exchanged since the run was begun: nobody knows which one was measured."""
+        now = installed_versions(list(self._versions))
+        for name, reason in upgraded([arm.name for arm in self._alive()], self._versions, now).items():
+            self._fail(next(arm for arm in self._alive() if arm.name == name), UPGRADE, reason)
+
     def _go_on(self, past: Past, machine: Environment) -> None:
         """Says that the run goes on, and who cannot."""
         then = past.record.environment.versions
         changed = {name: version for name, version in machine.versions.items() if then.get(name) != version}
-        self._file.write(Resumed(_now(), changed))
+        self._file.write(Resumed(now(), changed))
         out = {**past.changed, **past.upgraded(machine)}
         for arm in self._arms:
             if arm.name in out and arm.name not in past.failed(0):
@@ -226,6 +238,7 @@ class _Run:
 
     def _another_process(self, process: int) -> None:
         """One more replicate: new processes for all that are left, timed together."""
+        self._watch_versions()
         self._rounds.replicates_left = max(0, self._pace.wanted - process - 1)
         self._crew.cache_home = self._cache_of(process)
         for arm in self._alive():
@@ -357,7 +370,7 @@ class _Run:
         if arm.reason is not None:
             return
         arm.reason = reason
-        arm.out_for_good = stage in ("prove", "resume")
+        arm.out_for_good = stage in ("prove", "resume", UPGRADE)
         if arm.twin:  # of this process only: the next one has another
             self._file.write(Decision(f"process {arm.process} has no A/A twin: {reason}"))
         else:
@@ -371,29 +384,3 @@ class _Run:
     def _tell_state(self, contestant: str, state: str, detail: str = "") -> None:
         if self._twin is None or contestant != self._twin.name:
             self._tell(events.StateChanged(contestant, state, detail))
-
-
-def _now() -> str:
-    """The date, for people; no duration is ever taken from it."""
-    return datetime.now().astimezone().isoformat(timespec="seconds")
-
-
-def _machine(plan: Plan, cpus: Sequence[int] = ()) -> Environment:
-    return environment(plan.thread_count, cpus, plan.environment)
-
-
-def _header(plan: Plan) -> Header:
-    return Header(
-        format=FORMAT,
-        assay=__version__,
-        started=_now(),
-        contestants=tuple(entry.name for entry in plan.entries),
-        tasks=tuple((task.kind, task.batch_size) for task in plan.tasks),
-        twin_of=plan.twin_of,
-        threads=plan.conditions[0].threads,
-        seed=plan.seed,
-        proving=plan.proving is not None,
-        effort=asdict(plan.effort),
-        constants=dict(plan.constants),
-        conditions=tuple((condition.threads, condition.precision) for condition in plan.conditions),
-    )

@@ -67,17 +67,7 @@ class Past:
 
     def upgraded(self, machine: Environment) -> dict[str, str]:
         """Contestants whose framework has another version now than when the run was begun, with the reason."""
-        then, now = self.record.environment.versions, machine.versions
-        found = {}
-        for contestant in self.record.header.contestants:
-            changed = [
-                f"{name} was {then.get(name, 'not there')} when the run was begun and is {now.get(name, 'not there')} now"
-                for name in distributions_of(contestant)
-                if then.get(name) != now.get(name)
-            ]
-            if changed:
-                found[contestant] = f"{'; '.join(changed)}: its samples cannot be put together"
-        return found
+        return upgraded(self.record.header.contestants, self.record.environment.versions, machine.versions)
 
     def failed(self, condition: int) -> dict[str, tuple[str, bool]]:
         """Contestants that were out, with the reason, and whether for every condition."""
@@ -152,6 +142,20 @@ class Past:
             for sample in self.record.samples
             if (sample.condition, sample.task, sample.batch_size) == (condition, task.kind, task.batch_size)
         }
+
+
+def upgraded(contestants: Sequence[str], then: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Contestants that depend on something whose version is another now than when the run was begun, with the reason."""
+    found = {}
+    for contestant in contestants:
+        changed = [
+            f"{name} was {then.get(name, 'not there')} when the run was begun and is {now.get(name, 'not there')} now"
+            for name in distributions_of(contestant)
+            if then.get(name) != now.get(name)
+        ]
+        if changed:
+            found[contestant] = f"{'; '.join(changed)}: its samples cannot be put together"
+    return found
 
 
 def _complete(samples: Iterable[Sample], arms: set[str]) -> int:

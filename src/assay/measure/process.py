@@ -59,7 +59,7 @@ class WorkerProcess:
         self.paused_since: float | None = None
         self.pauses: list[tuple[int, int]] = []  # perf_counter_ns from and to
         self.dead: WorkerError | None = None
-        self.hung = False  # it was ended because it did not answer in time
+        self.hung = False  # it was ended because it did not answer in time, or took too much memory
         self._process = process
         self._requests = requests
         self._replies = replies
@@ -171,6 +171,15 @@ class WorkerProcess:
         place = innermost_frame(self.log, size)
         where = f" (it was at {place})" if place else ""
         return self._fail(f"did not answer within {self.pending.limit:g} s{where} and was ended", words)
+
+    def oversized(self, limit: int) -> WorkerError | None:
+        """Kills the worker if it has more memory in RAM than it may; the reason, else None."""
+        size = host.resident_bytes_of(self.pid) if self.dead is None else None
+        if size is None or size <= limit:
+            return None
+        self.hung = True
+        sizes = f"{size / 1e9:.2f} GB of memory, more than the {limit / 1e9:.2f} GB that a worker may have"
+        return self._fail(f"took {sizes}, and was ended")
 
     def pause(self) -> None:
         """Stops the worker and every helper it started, until `resume`."""

@@ -223,6 +223,13 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """Something about the whole run that a reader should know."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Loss:
     """A worker that was lost; its contestant went on in a new process. What it had measured stays.
 
@@ -317,6 +324,7 @@ class Record:
     losses: tuple[Loss, ...] = ()
     failures: tuple[Failure, ...] = ()
     resumptions: tuple[Resumed, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     end: End | None = None  # None: it was killed, or goes on
 
     @property
@@ -387,6 +395,7 @@ _KINDS: dict[str, tuple[type, str | None]] = {
     "loss": (Loss, "losses"),
     "failure": (Failure, "failures"),
     "resumed": (Resumed, "resumptions"),
+    "remark": (Remark, "remarks"),
     "end": (End, None),
 }
 _KIND_OF = {kind_class: kind for kind, (kind_class, _) in _KINDS.items()}

@@ -11,6 +11,7 @@ from assay.measure.effort import describe
 from assay.measure.record import Failure, FirstCalls, Measurement, Record, Sample
 
 _FEWEST = 3
+UPGRADE = "upgrade"  # the stage of a failure: a framework was exchanged while it was measured
 
 
 def measurements(record: Record) -> tuple[Measurement, ...]:
@@ -72,6 +73,8 @@ def _status(
     record: Record, mine: Sequence[Sample], good: Sequence[Sample], failed: Failure | None
 ) -> tuple[str, str | None]:
     """A worker that is lost costs the samples it did not give; three that it gave still tell its contestant's speed."""
+    if failed is not None and failed.stage == UPGRADE:  # which version was measured is not known
+        return "failed", failed.reason
     if failed is not None and len(good) >= min(_FEWEST, record.header.effort["fewest_rounds"]):
         return "ok", f"stopped after {len(good)} samples: {failed.reason}"
     if failed is not None:

@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--cpus", default="")
     options = parser.parse_args()
     host.die_with_parent(options.parent)
+    host.be_the_first_to_go()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the manager's business
     faulthandler.enable()
     if hasattr(faulthandler, "register"):
