@@ -19,6 +19,7 @@ def test_public_names() -> None:
         "carry",
         "compare",
         "diff",
+        "doctor",
         "history",
         "load",
         "prove",

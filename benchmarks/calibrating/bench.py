@@ -32,7 +32,7 @@ class Bench:
 
     def __init__(self, workload: str, folder: Path) -> None:
         model = find_workload(workload).model()
-        subject = subject_of(model, None, 0)
+        subject = subject_of(model, (), 0)
         self.batch_size = subject.batch_size
         self.folder = folder
         self.packages = save_all(write_all(model, ("pytorch", "jax")).packages, folder / "packages")

@@ -16,12 +16,26 @@ if TYPE_CHECKING:
     from assay.verbs.carry import carry
     from assay.verbs.compare import Options, compare
     from assay.verbs.diff import diff
+    from assay.verbs.doctor import doctor
     from assay.verbs.history import history
     from assay.verbs.prove import prove
     from assay.verbs.train import train
     from assay.write import Package, write
 
-__all__ = ["Model", "Options", "Package", "carry", "compare", "diff", "history", "load", "prove", "train", "write"]
+__all__ = [
+    "Model",
+    "Options",
+    "Package",
+    "carry",
+    "compare",
+    "diff",
+    "doctor",
+    "history",
+    "load",
+    "prove",
+    "train",
+    "write",
+]
 
 _HOMES = {
     "Model": "assay.model",
@@ -30,6 +44,7 @@ _HOMES = {
     "carry": "assay.verbs.carry",
     "compare": "assay.verbs.compare",
     "diff": "assay.verbs.diff",
+    "doctor": "assay.verbs.doctor",
     "history": "assay.verbs.history",
     "load": "assay.bring",
     "prove": "assay.verbs.prove",

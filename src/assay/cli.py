@@ -506,6 +506,29 @@ def explain(model: str, inputs: tuple[str, ...], frameworks: tuple[str, ...] | N
 
 
 @main.command()
+@click.option(
+    "--measure/--no-measure",
+    "noise",
+    default=True,
+    help="Measure identical code against itself, for the smallest difference that can be told (half a minute).",
+)
+@_threads
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write what was found to this file.")
+def doctor(noise: bool, threads: int | None, json_file: Path | None) -> None:
+    """Examine this machine and its frameworks: what they are, how small a difference can be told, what would help."""
+    from assay.show.diagnosis import print_diagnosis, save_diagnosis
+    from assay.show.files import check_writable
+    from assay.verbs.doctor import doctor as run
+
+    if json_file is not None:
+        check_writable(json_file)
+    found = run(noise=noise, threads=threads or 0, tell=lambda text: click.echo(f"{text} …", err=True))
+    if json_file is not None:
+        save_diagnosis(found, json_file)
+    print_diagnosis(found)
+
+
+@main.command()
 def workloads() -> None:
     """List the built-in workloads."""
     from assay.workloads import DEFAULT, WORKLOADS

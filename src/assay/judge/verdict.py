@@ -156,7 +156,7 @@ def _task(record: Record, kind: str, size: int) -> TaskVerdict:
     medians = {m.contestant: _median(m) for m in of_task if m.status == "ok"}
     if not blocks:
         return TaskVerdict(kind, size, (), None, f"{words.task(kind, size)}: nothing was measured", None, (), left_out)
-    waited = max(_waited(record, name, kind, size) for name in blocks)
+    waited = max(part_waited(record, name, kind, size) for name in blocks)
     busy = waited if waited > TOO_BUSY else None
     twin_of, twins = twins_of(record, kind, size)
     floor = _floor(twins, record)
@@ -177,7 +177,7 @@ def _task(record: Record, kind: str, size: int) -> TaskVerdict:
     )
 
 
-def _waited(record: Record, contestant: str, kind: str, size: int) -> float:
+def part_waited(record: Record, contestant: str, kind: str, size: int) -> float:
     """Of the time that its threads were ready to run, the part that they waited for a CPU: the median over samples."""
     parts = [
         sample.waited_ns / (sample.waited_ns + sample.cpu_ns)
@@ -331,7 +331,9 @@ def _notes(record: Record, tasks: tuple[TaskVerdict, ...]) -> list[str]:
             f"the same code measured twice differed by up to {words.percent(max(widths))}: the machine is noisy"
         )
     waited = [
-        _waited(record, name, kind, size) for name in record.header.contestants for kind, size in record.header.tasks
+        part_waited(record, name, kind, size)
+        for name in record.header.contestants
+        for kind, size in record.header.tasks
     ]
     if waited and max(waited) > TOO_BUSY / 5:
         part = words.percent(max(waited))
