@@ -166,12 +166,38 @@ _threads = click.option(
     "--keep", type=click.Path(path_type=Path), help="Keep written packages, logs and the raw record in this new folder."
 )
 @click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="DEVICE",
+    help="What everything is computed on: cpu, cuda, or auto: cuda where there is one.",
+)
+@click.option(
+    "--env",
+    "environments",
+    multiple=True,
+    metavar="NAME=PACKAGES",
+    help="Compare releases: 0.9=jax==0.9.*,flax makes an environment of these packages, whose contestants are jax@0.9:jit "
+    "and so on; once for each. `--env here` adds what is installed.",
+)
+@click.option(
+    "--envs",
+    "environments_file",
+    type=click.Path(path_type=Path),
+    help='The same from a TOML file, as lines like  "0.9" = ["jax==0.9.*", "flax"].',
+)
+@click.option(
     "--costs/--no-costs",
     "--cold/--no-cold",
     "costs",
     default=None,
     help="Starts with and without a compile cache, memory, energy and saved sizes, in processes of their own; only from "
     "the effort standard on by default.",
+)
+@click.option(
+    "--attribute/--no-attribute",
+    default=False,
+    help="Where the time goes: a profile of each contestant by its framework's own profiler, in a process of its own.",
 )
 @click.option("--curves/--no-curves", default=True, help="Compare the loss curves of the first steps on real data.")
 @keeping
@@ -198,8 +224,12 @@ def compare(
         task=chosen["task"],
         batch_sizes=chosen["batch_sizes"],
         precisions=chosen["precisions"] or ("float32",),
-        effort=_with_costs(_effort(chosen["effort"], chosen["budget"]), chosen["costs"]),
+        effort=_with_passes(_effort(chosen["effort"], chosen["budget"]), chosen["costs"], chosen["attribute"]),
         threads=chosen["threads"],
+        device=chosen["device"],
+        environments=chosen["environments"],
+        environments_file=chosen["environments_file"],
+        tell=lambda text: click.echo(text, err=True),
         seed=chosen["seed"],
         curves=chosen["curves"],
         keep=keep,
@@ -225,10 +255,10 @@ def _watched(run: Callable[[Any], Any], title: str) -> Any:
         return run(lambda field: stack.enter_context(Progress([item.name for item in field.contestants], title=title)))
 
 
-def _with_costs(effort: Effort, wanted: bool | None) -> Effort:
+def _with_passes(effort: Effort, costs: bool | None, attribute: bool) -> Effort:
     from dataclasses import replace
 
-    return effort if wanted is None else replace(effort, costs=wanted)
+    return replace(effort, costs=effort.costs if costs is None else costs, attribute=attribute)
 
 
 def _effort(name: str, budget: float | None) -> Effort:

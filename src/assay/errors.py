@@ -6,6 +6,7 @@
     │   └── UnsupportedError      operators or attributes that a framework cannot express; lists all of them
     ├── NotFoundError             a model, workload, framework or file that cannot be found; gives the nearest names
     ├── FrameworkMissing          a framework that is not installed; gives the command that installs it
+    ├── InstallationError         an environment that was asked for cannot be resolved or installed
     ├── DataError                 a batch size or a data set that does not fit
     ├── OutputError               a folder or file that cannot be written
     ├── StoreError                a result store that cannot be used: locked, gone, full, made by a newer assay
@@ -48,6 +49,10 @@ class NotFoundError(AssayError):
 
 class FrameworkMissing(AssayError):
     """A framework that is not installed in this environment."""
+
+
+class InstallationError(AssayError):
+    """An environment that cannot be resolved or installed; the message has the installer's last words."""
 
 
 class DataError(AssayError):

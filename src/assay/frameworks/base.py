@@ -13,7 +13,7 @@ A framework folder holds the same files as every other:
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,20 +26,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contestant:
-    """One framework (on one backend) in one mode, written `keras/jax:jit`."""
+    """One framework (on one backend) in one mode, written `keras/jax:jit`.
+
+    `environment` names the environment that its processes run in, `pytorch@2.12:eager`; None is the one of this process.
+    """
 
     framework: str
     mode: str
     backend: str | None = None
+    environment: str | None = None
 
     @property
     def target(self) -> str:
-        """`keras/jax` or `pytorch`: what one process can hold."""
+        """`keras/jax` or `pytorch`: what code is written for."""
         return f"{self.framework}/{self.backend}" if self.backend else self.framework
 
     @property
+    def host(self) -> str:
+        """`keras/jax` or `pytorch@2.12`: what one process can hold."""
+        return f"{self.target}@{self.environment}" if self.environment else self.target
+
+    @property
     def name(self) -> str:
-        return f"{self.target}:{self.mode}"
+        return f"{self.host}:{self.mode}"
 
     def __str__(self) -> str:
         return self.name
@@ -90,6 +99,7 @@ class Framework:
     targets: tuple[Target, ...]
     channels_last: bool  # layout that its written code uses
     environment: Mapping[str, str] = field(default_factory=dict)  # set before it is imported, in every worker
+    companions: tuple[str, ...] = ()  # distributions that its written code needs beside the framework itself
     brings: tuple[str, ...] = ()  # classes of which an instance is a model that `bring.py` brings: "torch.nn.Module"
     folder: str = ""  # the file that tells a folder that `bring.py` reads
     files: tuple[str, ...] = ()  # endings of the files that `bring.py` reads
@@ -132,6 +142,17 @@ class TrainingPlan:
 def first_output(outputs: Any) -> Any:
     """What the loss reads of what a model returned: of several outputs the first."""
     return outputs[0] if isinstance(outputs, (tuple, list)) else outputs
+
+
+@dataclass(frozen=True)
+class Span:
+    """Something that a framework's profiler saw on one thread, in seconds from any common start."""
+
+    line: str  # the thread or stream
+    name: str  # "aten::mm", "Conv2D", "transpose_copy_fusion"
+    start: float
+    seconds: float
+    is_operator: bool  # it computes; all else prepares, dispatches or waits
 
 
 class Session(Protocol):
@@ -218,6 +239,10 @@ class Session(Protocol):
 
         `inputs`, from `place`, are an example: where the format holds programs, they are for these shapes.
         """
+        ...
+
+    def profile(self, action: Callable[[], None]) -> list[Span]:
+        """What the framework's own profiler sees while `action` runs, which waits for its results."""
         ...
 
     def device_memory(self) -> int | None:

@@ -18,10 +18,11 @@ from assay.errors import OutputError, WorkerError
 from assay.frameworks import find, frameworks
 from assay.frameworks import target as find_target
 from assay.frameworks.base import Contestant
-from assay.measure import caches, host, janitor
+from assay.measure import caches, devices, host, janitor
 from assay.measure.effort import Limits
 from assay.measure.plan import allowed_cpus
 from assay.measure.process import Answer, Progress, Reply, WorkerProcess, spawn, worker_environment
+from assay.measure.venvs import Environment
 
 _POLL = 0.5  # seconds between looks at the clock where nothing wakes us
 _MEMORY_CHECK = 0.5  # seconds between two looks at the memory of workers that are busy
@@ -46,6 +47,8 @@ class Crew:
         environment: Mapping[str, str] | None = None,
         sessions: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        environments: Sequence[Environment] = (),
+        device: str = devices.CPU,
     ) -> None:
         self.folder = folder
         self.threads = threads
@@ -56,7 +59,8 @@ class Crew:
         self.cache_home: Path | None = (
             None  # where compiled programs of timed workers are kept; None: the user's folder
         )
-        self._environment = dict(environment or {})
+        self._environment = devices.variables(device) | dict(environment or {})
+        self._environments = {one.name: one for one in environments}
         self._sessions = dict(sessions or {})
         self.mark = uuid.uuid4().hex  # in the environment of every process of the run
         self._selector = selectors.DefaultSelector()
@@ -109,7 +113,7 @@ class Crew:
         """
         wanted = threads or self.threads
         self._names += 1
-        file_name = f"{self._names:02d}-{role}-{contestant.name}".replace("/", "-").replace(":", "-")
+        file_name = f"{self._names:02d}-{role}-{contestant.name}".replace("/", "-").replace(":", "-").replace("@", "-")
         framework = find(contestant.framework) if contestant.framework in frameworks() else None
         backend = {"KERAS_BACKEND": contestant.backend} if contestant.backend else {}
         # Proofs run two at a time beside others: with one thread each they do not wait for one another's threads.
@@ -122,6 +126,13 @@ class Crew:
             self._compile_cache(role, contestant),
             self._environment,
         )
+        python = sys.executable
+        if contestant.environment is not None:
+            own = self._environments[contestant.environment]
+            python = str(own.python)
+            environment |= own.variables()
+            if given := self._environment.get("PYTHONPATH"):  # the run's own; the user's belongs to this interpreter
+                environment["PYTHONPATH"] += os.pathsep + given
         worker = spawn(
             contestant.name,
             contestant.name,
@@ -129,6 +140,7 @@ class Crew:
             (self.folder / "logs" / f"{file_name}.log").absolute(),
             environment,
             self.cpus if wanted == self.threads else host.choose_cpus(wanted, allowed_cpus()),
+            python,
         )
         self.workers.append(worker)
         if self._janitor is not None and self._janitor.stdin is not None:
@@ -144,7 +156,7 @@ class Crew:
         """Where a framework's own session keeps its compiled programs; one proof process holds all modes of a target."""
         if contestant.framework not in frameworks() or contestant.target in self._sessions:
             return {}
-        owner = contestant.target if role == PROOF else contestant.name
+        owner = contestant.host if role == PROOF else contestant.name
         home = None if role == PROOF else self.cache_home
         return caches.environment(find_target(contestant.target), role, owner, home)
 

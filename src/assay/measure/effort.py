@@ -49,6 +49,7 @@ class Effort:
     restarts: int = 3  # of a contestant's lost workers in one run
     latency_seconds: float = 1.0  # at most, for the single calls that percentiles are taken from
     energy_seconds: float = 1.0  # how long a task runs while energy counters are read
+    attribute: bool = False  # a profile of each contestant in a process of its own tells where its time goes
     costs: bool = False  # starts, memory, energy and artefacts are measured in processes of their own
     limits: Limits = field(default=Limits())
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assay.frameworks import frameworks, installed_versions
-from assay.measure import host
+from assay.measure import devices, host
+from assay.measure.energy import Energy
 from assay.measure.plan import allowed_cpus
 
 _ALSO = ("numpy", "safetensors", "onnx", "onnx-ir", "torch", "tensorflow", "tensorflow-cpu", "jax", "jaxlib")
@@ -43,6 +44,8 @@ class Environment:
     versions: Mapping[str, str] = field(default_factory=dict)
     flags: Mapping[str, str] = field(default_factory=dict)  # of the environment, that change speed
     notes: tuple[str, ...] = ()
+    accelerators: tuple[str, ...] = ()  # name, memory, driver
+    energy: str = ""  # the counters of energy, or why there are none
 
     def summary(self) -> dict[str, str | int]:
         """What a file of results says of its machine."""
@@ -58,7 +61,7 @@ class Environment:
 def environment(threads: int, used: Iterable[int] = (), extra: Mapping[str, str] | None = None) -> Environment:
     """The environment as it is now; `extra` are variables that the workers get on top of ours."""
     distributions = [name for framework in frameworks().values() for name in framework.distributions]
-    load = _load()
+    load, counters = _load(), Energy()
     allowed = allowed_cpus()
     governor, quota = _governor(allowed), cpu_quota()
     flags = {**os.environ, **(extra or {})}
@@ -80,6 +83,8 @@ def environment(threads: int, used: Iterable[int] = (), extra: Mapping[str, str]
         virtual="hypervisor" in _cpu_line("flags").split() if _cpu_line("flags") else None,
         versions=installed_versions(list(dict.fromkeys([*distributions, *_ALSO]))),
         flags={name: value for name, value in sorted(flags.items()) if _FLAG.match(name)},
+        accelerators=tuple(map(str, devices.cards())),
+        energy="; ".join(counters.sources) or counters.absent or "",
         notes=tuple(_notes(load, len(allowed), threads, governor, quota)),
     )
 

@@ -89,7 +89,15 @@ class _Run:
         self._versions: dict[str, str] = {}  # of what is installed, when the run was begun
         self._arms = [Arm(entry) for entry in plan.entries]
         self._twin: Arm | None = None  # of a process of its own
-        self._crew = Crew(plan.folder, plan.thread_count, plan.environment, plan.sessions, plan.effort.limits)
+        self._crew = Crew(
+            plan.folder,
+            plan.thread_count,
+            plan.environment,
+            plan.sessions,
+            plan.effort.limits,
+            plan.environments,
+            plan.device,
+        )
         self._background = Background(self._crew, plan.effort.slots, self._waiting_lost)
         self._preparing = Preparing(
             plan, self._crew, self._background, file, self._tell_state, self._preparation_failed, tell
@@ -165,6 +173,8 @@ class _Run:
             self._further_processes(condition)
         if self._plan.tasks and self._plan.effort.costs:
             self._passes.costs(self._without("costs", condition))
+        if self._plan.tasks and self._plan.effort.attribute and condition == 0:
+            self._passes.profiles(self._without("profile", condition))
 
     def _further_processes(self, condition: int) -> None:
         """As many replicates as the effort and the scatter of the first ones ask for."""

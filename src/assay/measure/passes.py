@@ -18,8 +18,9 @@ from assay.measure.arm import Arm
 from assay.measure.crew import Crew
 from assay.measure.plan import INFER, TRAIN, Plan, Task
 from assay.measure.process import WorkerProcess
-from assay.measure.record import Costs, Decision, Latency, RecordFile, Saved, Start
+from assay.measure.record import Costs, Decision, Latency, Profile, RecordFile, Saved, Start
 
+PROFILE_CALLS, PROFILE_SECONDS = 20, 1.0  # at most, of each task
 LATENCY_CALLS = 400  # the 99th percentile can be bounded from 299 on
 
 
@@ -87,22 +88,62 @@ class Passes:
         try:
             with self._crew.still(except_for=[worker]):
                 self._crew.answer(worker)  # its greeting
-                limits = self._plan.effort.limits
-                loaded = self._crew.call(worker, "load", limits.load)
-                opened = self._crew.call(
-                    worker,
-                    "open",
-                    limits.load,
-                    folder=str(arm.entry.folder.absolute()),
-                    mode=arm.contestant.mode,
-                    dtype=condition.precision,
-                )
+                loaded, opened = self._open(worker, arm)
                 self._place(worker, arm)
                 self._tasks(arm, worker, loaded, opened, whole=whole)
                 if whole and arm.condition == 0:
                     self._save(arm, worker)
         finally:
             self._crew.end(worker)
+
+    # ---------------------------------------------------------------------------------------------------- attribution
+
+    def profiles(self, arms: list[Arm]) -> None:
+        """A profile of every task, in a process of its own for each contestant."""
+        for arm in arms:
+            if arm.worker is not None:
+                self._crew.end(arm.worker)
+                arm.worker = None
+        for arm in arms:
+            self._tell(events.StateChanged(arm.name, events.TIMING, "profile"))
+            self._attempt(arm, "its profile", partial(self._profile, arm))
+            self._tell(events.StateChanged(arm.name, events.DONE))
+
+    def _profile(self, arm: Arm) -> None:
+        condition, limits = self._plan.conditions[arm.condition], self._plan.effort.limits
+        worker = self._crew.start("timing", arm.contestant, condition.threads)  # with the timed one's compiled programs
+        try:
+            with self._crew.still(except_for=[worker]):
+                self._crew.answer(worker)
+                self._open(worker, arm)
+                self._place(worker, arm)
+                for task in self._plan.tasks:
+                    self._crew.call(worker, "first", limits.compile, task=str(task))
+                    reply = self._crew.call(
+                        worker, "profile", limits.call, task=str(task), seconds=PROFILE_SECONDS, most=PROFILE_CALLS
+                    )
+                    self._file.write(
+                        Profile(
+                            contestant=arm.name,
+                            condition=arm.condition,
+                            task=task.kind,
+                            batch_size=task.batch_size,
+                            calls=reply["calls"],
+                            seconds=reply["seconds"],
+                            kinds=tuple((kind, share) for kind, share in reply["kinds"]),
+                            operators=tuple(tuple(one) for one in reply["operators"]),
+                        )
+                    )
+        finally:
+            self._crew.end(worker)
+
+    def _open(self, worker: WorkerProcess, arm: Arm) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """The replies to `load` and `open`."""
+        limits = self._plan.effort.limits
+        loaded = self._crew.call(worker, "load", limits.load)
+        where = {"folder": str(arm.entry.folder.absolute()), "mode": arm.contestant.mode}
+        precision = self._plan.conditions[arm.condition].precision
+        return loaded, self._crew.call(worker, "open", limits.load, dtype=precision, **where)
 
     def _place(self, worker: WorkerProcess, arm: Arm) -> None:
         self._crew.call(

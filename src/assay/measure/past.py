@@ -16,7 +16,7 @@ from assay.frameworks import target as find_target
 from assay.measure.environment import Environment
 from assay.measure.pace import ENDED
 from assay.measure.plan import INFER, Task
-from assay.measure.record import Header, Proved, Record, Sample
+from assay.measure.record import Costs, Header, Latency, Profile, Proved, Record, Sample
 
 # What must be the same for samples to stand beside each other.
 _MACHINE = ("cpu", "cpus", "machine", "python", "threads")
@@ -99,10 +99,14 @@ class Past:
         )
 
     def has_pass(self, what: str, contestant: str, condition: int) -> bool:
-        """True if a pass of its own (`latency` or `costs`) was made with every task that it concerns."""
-        facts = self.record.latencies if what == "latency" else self.record.costs
-        mine = [fact for fact in facts if (fact.contestant, fact.condition) == (contestant, condition)]
-        tasks = [kind for kind, _ in self.record.header.tasks if what == "costs" or kind == INFER]
+        """True if a pass of its own (`latency`, `costs` or `profile`) was made with every task that it concerns."""
+        passes: dict[str, tuple[Latency | Costs | Profile, ...]] = {
+            "latency": self.record.latencies,
+            "costs": self.record.costs,
+            "profile": self.record.profiles,
+        }
+        mine = [fact for fact in passes[what] if (fact.contestant, fact.condition) == (contestant, condition)]
+        tasks = [kind for kind, _ in self.record.header.tasks if what != "latency" or kind == INFER]
         return len(mine) >= len(tasks)
 
     def begun(self, condition: int) -> bool:
@@ -174,7 +178,7 @@ def distributions_of(contestant: str) -> tuple[str, ...]:
     """What has to be installed for a contestant, by the name that its version is known under."""
     target = contestant.rpartition(":")[0]
     framework = target.partition("/")[0]
-    if framework not in frameworks():
+    if framework not in frameworks() or "@" in target:  # an environment of its own: its lock does not change
         return ()
     backend = {"tensorflow": "tensorflow", "jax": "jax", "torch": "pytorch"}.get(find_target(target).backend or "")
     needed = list(find(framework).distributions)

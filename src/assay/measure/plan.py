@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.errors import DataError, NotFoundError, unknown
 from assay.frameworks.base import Contestant
 from assay.measure.effort import QUICK, Effort
+
+if TYPE_CHECKING:
+    from assay.measure.venvs import Environment
 
 TRAIN = "train"
 INFER = "infer"
@@ -163,6 +166,8 @@ class Plan:
     baseline: str | None = None  # whose twin is measured; None: the first entry
     first_wave: tuple[str, ...] = ()  # contestants whose rows are wanted before all others are ready
     environment: Mapping[str, str] = field(default_factory=dict)  # for every worker
+    device: str = "cpu"  # or "cuda", for all contestants
+    environments: tuple[Environment, ...] = ()  # those that contestants name
     sessions: Mapping[str, str] = field(default_factory=dict)  # target → "module:Class" instead of the framework's own
     constants: Mapping[str, Any] = field(default_factory=lambda: dict(TIMING_CONSTANTS))  # of train.py, while timed
 
@@ -174,13 +179,17 @@ class Plan:
             raise DataError(f"contestants given twice: {', '.join(sorted(doubled))}")
         if len(set(self.under)) < len(self.under):
             raise DataError(f"conditions given twice: {'; '.join(map(str, self.under))}")
+        made = {environment.name for environment in self.environments}
+        for entry in self.entries:
+            if entry.contestant.environment not in {None, *made}:
+                raise NotFoundError(f"{entry.name} is to run in an environment that the plan does not have")
         for name in (*self.first_wave, *([self.baseline] if self.baseline else [])):
             if name not in names:
                 raise NotFoundError(f"{name!r} is not among the plan's contestants: {', '.join(names)}")
 
     def array_file(self, contestant: str, what: str) -> Path:
         """Where a worker leaves arrays of a contestant."""
-        name = contestant.replace("/", "-").replace(":", "-")
+        name = contestant.replace("/", "-").replace(":", "-").replace("@", "-")
         return (self.folder / "arrays" / f"{name}-{what}.npz").absolute()
 
     @property

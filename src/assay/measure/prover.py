@@ -55,7 +55,7 @@ class Prover:
             f"prove {arm.name}",
             begin=lambda: self._prove(arm, proving),
             failed=lambda error: self._crashed(arm, error),
-            holds=frozenset({arm.name, f"proof of {arm.contestant.target}"}),
+            holds=frozenset({arm.name, f"proof of {arm.contestant.host}"}),
         )
 
     def curve_job(self, arm: Arm, curve: Curve, dtype: str, rounding: int = 0) -> Job:
@@ -66,7 +66,7 @@ class Prover:
             f"curve of {arm.name} in {dtype}",
             begin=lambda: self._curve(arm, curve, dtype, rounding),
             failed=lambda error: self._curve_failed(arm, dtype, rounding, error),
-            holds=frozenset({f"proof of {arm.contestant.target}"}),
+            holds=frozenset({f"proof of {arm.contestant.host}"}),
             ready=lambda: arm.proven or arm.reason is not None,
             wanted=lambda: self._curve_wanted(arm, key),
         )
@@ -74,12 +74,12 @@ class Prover:
     def _curve_wanted(self, arm: Arm, key: str) -> bool:
         if arm.reason is not None:
             self._curves.pop(key, None)
-            self._release(arm.contestant.target)
+            self._release(arm.contestant.host)
         return arm.reason is None
 
     def _worker(self, arm: Arm) -> Generator[WorkerProcess, Mapping[str, Any], WorkerProcess]:
         """The living worker of a contestant's target, with the framework loaded."""
-        target = arm.contestant.target
+        target = arm.contestant.host
         worker = self._workers.get(target)
         if worker is None or worker.dead is not None:
             worker = self._workers[target] = self._crew.start(PROOF, arm.contestant)
@@ -138,15 +138,15 @@ class Prover:
         losses = tuple(reply["losses"])
         self._file.write(LossCurve(arm.name, dtype, losses, reply["seconds"], rounding=rounding, outputs=outputs))
         self._curves.pop(f"{arm.name} {dtype} {rounding}", None)
-        self._release(arm.contestant.target)
+        self._release(arm.contestant.host)
 
     def _curve_failed(self, arm: Arm, dtype: str, rounding: int, error: WorkerError) -> None:
         self._file.write(LossCurve(arm.name, dtype, (), None, str(error), rounding))
         self._curves.pop(f"{arm.name} {dtype} {rounding}", None)
-        self._discard(arm.contestant.target)
+        self._discard(arm.contestant.host)
 
     def _crashed(self, arm: Arm, error: WorkerError) -> None:
-        self._discard(arm.contestant.target)
+        self._discard(arm.contestant.host)
         self._settle(arm, "not-run", str(error), None)
         self._after(arm)
 
@@ -159,13 +159,13 @@ class Prover:
         """Ends a target's process when nothing more is asked of it."""
         judged = {other.name for other, _ in self._postponed}
         proofs = [arm for arm in self._open.values() if arm.name not in judged]
-        if not any(arm.contestant.target == target for arm in [*proofs, *self._curves.values()]):
+        if not any(arm.contestant.host == target for arm in [*proofs, *self._curves.values()]):
             self._discard(target)
 
     def _after(self, arm: Arm) -> None:
         """One more proof is known."""
         self.ask_again()
-        self._release(arm.contestant.target)
+        self._release(arm.contestant.host)
 
     def ask_again(self) -> None:
         """Asks again about those that waited for another, once more are known, or none is left to come."""

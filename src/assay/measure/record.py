@@ -216,6 +216,20 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """Where the time of a task's calls went, in a process that was profiled; shares of that time, which add up to 1."""
+
+    contestant: str
+    condition: int
+    task: str
+    batch_size: int
+    calls: int
+    seconds: float  # of a profiled call: profiling slows it
+    kinds: tuple[tuple[str, float], ...]  # of operators, and what is none; the largest first
+    operators: tuple[tuple[str, str, float, float], ...]  # name, kind, share, times a call runs it; the largest first
+
+
+@dataclass(frozen=True)
 class Decision:
     """Something that the protocol left open and how it was decided."""
 
@@ -320,6 +334,7 @@ class Record:
     starts: tuple[Start, ...] = ()
     costs: tuple[Costs, ...] = ()
     saved: tuple[Saved, ...] = ()
+    profiles: tuple[Profile, ...] = ()
     decisions: tuple[Decision, ...] = ()
     losses: tuple[Loss, ...] = ()
     failures: tuple[Failure, ...] = ()
@@ -374,6 +389,7 @@ _UNDER_CONDITIONS = (
     "latencies",
     "starts",
     "costs",
+    "profiles",
 )
 
 # Line kind → class, and the field of Record that collects it (None: a single one).
@@ -391,6 +407,7 @@ _KINDS: dict[str, tuple[type, str | None]] = {
     "start": (Start, "starts"),
     "costs": (Costs, "costs"),
     "saved": (Saved, "saved"),
+    "profile": (Profile, "profiles"),
     "decision": (Decision, "decisions"),
     "loss": (Loss, "losses"),
     "failure": (Failure, "failures"),

@@ -21,6 +21,7 @@ from assay.errors import DataError, WorkerError
 from assay.frameworks.base import Session
 from assay.measure import clock, host, proving, training
 from assay.measure.arrays import batches_of, load_data, save_arrays
+from assay.measure.attribution import shares
 from assay.measure.energy import Energy
 from assay.measure.plan import TRAIN
 
@@ -150,6 +151,29 @@ class Service:
             made += 1
         joules = counters.joules(before, counters.read())
         return found | {"joules": joules, "calls": made, "energy_source": "; ".join(counters.sources)}
+
+    def profile(self, task: str, seconds: float, most: int) -> Reply:
+        """Where the time of warm calls goes, by the framework's own profiler: `most` of them, fewer if they are slow."""
+        runner, batches = self._task(task)
+        runner(self.session, batches[:1])
+        began = time.perf_counter()
+        runner(self.session, batches[:1])
+        calls = max(1, min(most, int(seconds / max(time.perf_counter() - began, 1e-9))))
+        took: list[float] = []
+
+        def run() -> None:
+            began = time.perf_counter()
+            runner(self.session, [batches[index % len(batches)] for index in range(calls)])
+            took.append(time.perf_counter() - began)
+
+        self.session.profile(run)  # the first time a profiler runs it loads itself
+        found = shares(self.session.profile(run), took[-1], calls)
+        return {
+            "calls": calls,
+            "seconds": took[-1] / calls,
+            "kinds": found.kinds,
+            "operators": [(one.name, one.kind, one.share, one.count) for one in found.operators],
+        }
 
     def save(self, folder: str) -> Reply:
         """The model as its framework saves it, for the shapes of the first task's batches."""

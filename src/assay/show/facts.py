@@ -78,6 +78,8 @@ class Environment:
     versions: Mapping[str, str] = field(default_factory=dict)  # distribution → version
     flags: Mapping[str, str] = field(default_factory=dict)  # environment variables and switches that change speed
     notes: tuple[str, ...] = ()  # what a reader should know: a busy machine, a slow governor
+    accelerators: tuple[str, ...] = ()  # name, memory and driver of each, whether it was used or not
+    energy: str = ""  # the counters of energy, or why there are none
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,15 @@ class ColdStart:
 
 
 @dataclass(frozen=True)
+class NamedEnvironment:
+    """Packages that contestants ran with: those of `pytorch@NAME:eager`."""
+
+    name: str
+    requirements: tuple[str, ...]  # as they were asked for
+    versions: Mapping[str, str]  # distribution → version, of all that is installed there
+
+
+@dataclass(frozen=True)
 class Percentile:
     """A percentile of single calls."""
 
@@ -246,6 +257,38 @@ class Costs:
     device_memory_bytes: int | None  # the most that the accelerator's allocator gave out; null on a CPU
     joules_per_call: float | None  # of whole processors and cards, whoever else used them
     energy_source: str  # the counters, or why there are none
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the time of a call: kinds of operators, or "dispatch and Python", in which nothing is computed."""
+
+    name: str
+    seconds: float  # share of the profiled call, times the median of the timed ones
+
+
+@dataclass(frozen=True)
+class ProfiledOperator:
+    """One operator, by the framework's own name."""
+
+    name: str
+    kind: str  # the part that it belongs to
+    seconds: float
+    count: float  # times a call runs it
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Where the time of a contestant's calls goes, by its framework's own profiler, in a process of its own."""
+
+    contestant: str
+    task: Task
+    batch_size: int
+    parts: tuple[Part, ...]  # the largest first; they add up to median_s
+    operators: tuple[ProfiledOperator, ...]  # the largest
+    slowed: float  # how many times longer a call took while it was profiled
+    slower_than: str | None  # the fastest contestant at the task; null for itself
+    statement: str  # where the difference to the fastest comes from, in a sentence
 
 
 @dataclass(frozen=True)
@@ -425,6 +468,8 @@ class Comparison:
     starts: tuple[Start, ...] = ()
     costs: tuple[Costs, ...] = ()
     artefacts: tuple[Artefact, ...] = ()
+    environments: tuple[NamedEnvironment, ...] = ()
+    attributions: tuple[Attribution, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dictionaries, strings and numbers, as the JSON Schema describes them."""

@@ -48,6 +48,7 @@ def sections_of(comparison: Comparison) -> tuple[Section, ...]:
         *_starts(comparison),
         *_costs(comparison),
         *_sizes(comparison),
+        *_attributions(comparison),
     ]
     return tuple(section for section in found if section.table.columns)
 
@@ -146,10 +147,11 @@ def _conditions(comparison: Comparison) -> Iterable[Section]:
 
 def _distances(comparison: Comparison, condition: ConditionKey) -> Iterable[Filled]:
     """How far the outputs are from the float64 truth, where they are not float32's."""
+    equal = proven(comparison)
     cells = {
         item.contestant: Cell(words.error(item.distance), item.distance, note=item.reason or item.arithmetic)
         for item in comparison.precisions
-        if (item.threads, item.precision) == condition and item.precision != "float32"
+        if (item.threads, item.precision) == condition and item.precision != "float32" and item.contestant in equal
     }
     meaning = "Largest relative distance of the timed outputs to the float64 truth"
     column = Column("distance", "distance", "to float64", meaning)
@@ -184,7 +186,7 @@ def _latencies(comparison: Comparison) -> Iterable[Section]:
         for percent in sorted({one.percent for item in found for one in item.percentiles}):
             cells = {
                 item.contestant: Cell(
-                    f"{words.three_digits(one.value_s / factor)} (≤ {words.three_digits(one.upper_s / factor)})",
+                    f"{words.three_digits(one.value_s / factor)} ≤{words.three_digits(one.upper_s / factor)}",
                     one.value_s,
                     note=f"{len(item.times_s)} calls",
                 )
@@ -192,8 +194,8 @@ def _latencies(comparison: Comparison) -> Iterable[Section]:
                 for one in item.percentiles
                 if one.percent == percent
             }
-            meaning = f"{percent} % of {len(found[0].times_s)} single predictions took no longer; in brackets the bound"
-            filled += present(Column(f"p{percent}", f"p{percent}", f"{unit} (bound)", meaning), cells)
+            meaning = f"{percent} % of {len(found[0].times_s)} single predictions took no longer; behind ≤ the bound"
+            filled += present(Column(f"p{percent}", f"p{percent}", f"{unit} ≤bound", meaning), cells)
         yield Section(
             f"latency-{size}-{threads}-{precision}",
             _titled(f"Inference latency, batch {size:,}", (threads, precision), among),
@@ -296,3 +298,44 @@ def _sizes(comparison: Comparison) -> Iterable[Section]:
     yield Section(
         "sizes", "Sizes", "Of what is written and of what is saved.", _with_figures(comparison, filled), tuple(notes)
     )
+
+
+# ---------------------------------------------------------------- attribution
+
+_MOST_PARTS = 6
+
+
+def _attributions(comparison: Comparison) -> Iterable[Section]:
+    """Where the time of each task goes: a column for each of the largest parts."""
+    equal = proven(comparison)
+    for task, size in dict.fromkeys((item.task, item.batch_size) for item in comparison.attributions):
+        found = [a for a in comparison.attributions if (a.task, a.batch_size) == (task, size) and a.contestant in equal]
+        if not found:
+            continue
+        totals: dict[str, float] = {}
+        for item in found:
+            for part in item.parts:
+                totals[part.name] = totals.get(part.name, 0.0) + part.seconds
+        largest = sorted(totals, key=lambda name: -totals[name])
+        unit, factor = words.unit_for(sum(part.seconds for part in item.parts) for item in found)
+        filled: list[Filled] = []
+        for name in largest[:_MOST_PARTS]:
+            took = {item.contestant: sum(p.seconds for p in item.parts if p.name == name) or None for item in found}
+            # None is best here: less of one part may be more of another.
+            filled.append((Column(f"part-{name}", name, unit, f"Time of a call in {name}"), _cells(took, factor)))
+        rest = {
+            item.contestant: sum(p.seconds for p in item.parts if p.name not in largest[:_MOST_PARTS]) or None
+            for item in found
+        }
+        if any(rest.values()):
+            filled.append((Column("part-rest", "the rest", unit, "Everything else"), _cells(rest, factor)))
+        slowed = max(item.slowed for item in found)
+        yield Section(
+            f"attribution-{task}-{size}",
+            f"Where the time goes: {words.task_name(task, size)}",
+            "Shares by each framework's own profiler, in a process of its own, times the measured median. Dispatch and "
+            "Python: nothing is computed; on a busy machine that is waiting too. Profiled calls took up to "
+            f"{words.ratio(slowed)} as long.",
+            _with_figures(comparison, filled),
+            tuple(item.statement for item in found),
+        )

@@ -276,7 +276,7 @@ def _lines_cell(code: WrittenCode) -> Cell:
 
 def target_of(contestant: str) -> str:
     """`keras/jax:jit` → `keras/jax`, what its written code is filed under."""
-    return contestant.rpartition(":")[0] or contestant
+    return (contestant.rpartition(":")[0] or contestant).partition("@")[0]
 
 
 # ---------------------------------------------------------------- what went wrong

@@ -61,7 +61,16 @@ class Signs:
         """Text with what this terminal cannot show replaced by something that reads the same."""
         if self.unicode:
             return text
-        for sign, substitute in (("µ", "u"), ("×", "x"), ("±", "+-"), ("–", "-"), ("…", "..."), ("≈", "~"), ("−", "-")):
+        for sign, substitute in (
+            ("µ", "u"),
+            ("×", "x"),
+            ("±", "+-"),
+            ("–", "-"),
+            ("…", "..."),
+            ("≈", "~"),
+            ("≤", "<="),
+            ("−", "-"),
+        ):
             text = text.replace(sign, substitute)
         return text.encode("ascii", "replace").decode()
 
@@ -84,6 +93,8 @@ def render(comparison: Comparison, console: Console | None = None) -> None:
     signs = signs_for(console)
     table = table_of(comparison)
     console.print(_heading(comparison, signs))
+    for line in _environments(comparison, signs):
+        console.print(line)
     for part in _tables(table, signs, console):
         console.print(part)
     for section in sections_of(comparison):
@@ -119,6 +130,14 @@ def machine(environment: Environment) -> str:
     main = [name for name in environment.versions if name in MAIN_DISTRIBUTIONS] or list(environment.versions)
     parts += [f"{name} {environment.versions[name]}" for name in main]
     return ", ".join(parts)
+
+
+def _environments(comparison: Comparison, signs: Signs) -> Iterable[RenderableType]:
+    """What each named environment holds of the packages that matter."""
+    for item in comparison.environments:
+        named = [name for name in (*MAIN_DISTRIBUTIONS, "flax", "optax") if name in item.versions]
+        held = ", ".join(f"{name} {item.versions[name]}" for name in named)
+        yield Text(_safe(f"@{item.name}: {held or ', '.join(item.requirements)}", signs), style="dim")
 
 
 # ---------------------------------------------------------------- tables

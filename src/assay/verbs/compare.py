@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from assay.errors import DataError
 from assay.judge.outlook import outlook
-from assay.measure import QUICK, Condition, Effort, Entry, Plan, Record, Task, measure
+from assay.measure import QUICK, Condition, Effort, Entry, Plan, Record, Task, devices, measure
 from assay.measure import events as measuring
 from assay.measure.plan import FLOAT32, allowed_cpus
 from assay.model import Model
@@ -20,6 +20,7 @@ from assay.store.contents import PACKAGES
 from assay.verbs import convert
 from assay.verbs.contestants import Field, choose
 from assay.verbs.curves import CurvePlan, curves_of, plan_curves
+from assay.verbs.environments import choose_in, read_wanted
 from assay.verbs.identity import model_digest, package_digest
 from assay.verbs.precision import check_timed, withheld
 from assay.verbs.proving import Prover, Written, save_all, write_all
@@ -53,6 +54,10 @@ class Options:
     threads: tuple[int, ...] = ()  # of each worker, each number measured on its own; none: all processors
     precisions: tuple[str, ...] = (FLOAT32,)  # float32, bfloat16, float64, each measured on its own
     seed: int = 0
+    device: str = devices.CPU  # "cpu", "cuda", or "auto": cuda where there is one
+    environments: tuple[str, ...] = ()  # "0.9=jax==0.9.*": releases to compare, each installed in an environment
+    environments_file: Path | None = None  # the same as TOML: "0.9" = ["jax==0.9.*"]
+    tell: Callable[[str], None] = lambda text: None  # of environments that are being made
     curves: bool = True  # the loss curves of the first steps on real data
     keep: Path | None = None  # keep packages, logs and the raw record in this folder
     store: str | None = None  # the database for the result, as a URL or a path; None: $ASSAY_STORE, or the user's own
@@ -77,13 +82,14 @@ def compare(
     options = options or Options()
     began = time.monotonic()
     subject = subject_of(model, options.batch_sizes, options.seed)
-    field = choose(options.frameworks, options.modes)
+    device = devices.choose(options.device, devices.cards())
+    field = _field(options)
     watcher = watch(field) if watch is not None else Watcher()
     tasks = _tasks(model, options.task, subject)
     with recording or Recording(options.keep, options.store, options.stored) as kept:
         kept.begin(options.command, model.name, model_digest(model))
         data = _save_data(subject.dataset, kept.path)
-        run = _Comparing(model, field, kept, options, watcher)
+        run = _Comparing(model, field, kept, options, watcher, device)
         written = write_all(model, field.targets)
         record = run.measure(written, data, tasks, subject)
         comparison = convert.comparison(
@@ -108,7 +114,10 @@ def compare(
 class _Comparing:
     """One run of proof and measurement."""
 
-    def __init__(self, model: Model, field: Field, kept: Recording, options: Options, watcher: Watcher) -> None:
+    def __init__(
+        self, model: Model, field: Field, kept: Recording, options: Options, watcher: Watcher, device: str
+    ) -> None:
+        self.device = device
         self.model, self.field, self.options, self.watcher = model, field, options, watcher
         self.kept, self.folder = kept, kept.path
         kept.renew("proof")
@@ -143,6 +152,8 @@ class _Comparing:
             seed=self.options.seed,
             first_wave=tuple(name for name in self.field.first_wave if any(item.name == name for item in contestants)),
             curve=self.curves.request if self.curves is not None else None,
+            device=self.device,
+            environments=self.field.environments,
         )
         past = self.kept.past(digests, {item.name: item.target for item in contestants})
         record = measure(plan, prove=self.prover, on_event=self._tell, look=outlook, past=past)
@@ -180,6 +191,14 @@ def _tasks(model: Model, task: str, subject: Subject) -> tuple[Task, ...]:
     train = tuple(Task("train", size) for size in subject.train_sizes) if trains else ()
     infer = tuple(Task("infer", size) for size in subject.sizes) if task in ("infer", "both") else ()
     return (*train, *infer)
+
+
+def _field(options: Options) -> Field:
+    """Who takes part, and the environments that were made for them."""
+    wanted, here = read_wanted(options.environments, options.environments_file)
+    if not wanted:
+        return choose(options.frameworks, options.modes)
+    return choose_in(wanted, here, options.frameworks, options.modes, options.tell)
 
 
 def _conditions(options: Options) -> tuple[Condition, ...]:

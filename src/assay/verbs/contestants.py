@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from assay.errors import FrameworkMissing, unknown
 from assay.frameworks import Contestant, Target, find, frameworks, require
+from assay.measure.venvs import Environment
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Field:
     contestants: tuple[Contestant, ...]
     first_wave: tuple[str, ...]  # each framework in its default mode
     absent: tuple[Absent, ...]
+    environments: tuple[Environment, ...] = ()  # those that contestants name
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -37,7 +39,7 @@ def choose(names: Sequence[str] | None = None, modes: Sequence[str] | None = Non
     `modes` may hold `default`: each target's first mode. Raises `NotFoundError` for an unknown name and
     `FrameworkMissing` if nothing that was asked for is installed.
     """
-    chosen = _targets(names)
+    chosen = targets_of(names)
     absent: list[Absent] = []
     present: list[Target] = []
     for item in chosen:
@@ -49,7 +51,7 @@ def choose(names: Sequence[str] | None = None, modes: Sequence[str] | None = Non
             absent.append(Absent(item.name, reason, command or None))
     if not present:
         raise FrameworkMissing("; ".join(f"{item.reason}: run  {item.command}" for item in absent))
-    contestants = [item for target in present for item in target.contestants if _wanted(item, target, modes)]
+    contestants = [item for target in present for item in target.contestants if wanted_mode(item.mode, target, modes)]
     if not contestants:
         known = sorted({mode for target in present for mode in target.modes} | {"default"})
         raise unknown("mode", ", ".join(modes or ()), known)
@@ -58,7 +60,8 @@ def choose(names: Sequence[str] | None = None, modes: Sequence[str] | None = Non
     return Field(tuple(ordered), tuple(item.name for item in ordered if item.name in first), tuple(absent))
 
 
-def _targets(names: Sequence[str] | None) -> list[Target]:
+def targets_of(names: Sequence[str] | None) -> list[Target]:
+    """The targets of these names, `keras/jax` or `keras` for all of its backends; all there are if None."""
     found: dict[str, Target] = {}
     for name in names or tuple(frameworks()):
         framework, _, backend = name.partition("/")
@@ -70,7 +73,8 @@ def _targets(names: Sequence[str] | None) -> list[Target]:
     return list(found.values())
 
 
-def _wanted(contestant: Contestant, target: Target, modes: Sequence[str] | None) -> bool:
+def wanted_mode(mode: str, target: Target, modes: Sequence[str] | None) -> bool:
+    """Whether a mode of a target was asked for."""
     if not modes:
         return True
-    return contestant.mode in modes or ("default" in modes and contestant.mode == target.modes[0])
+    return mode in modes or ("default" in modes and mode == target.modes[0])

@@ -71,6 +71,10 @@ def comparison(found: Findings) -> facts.Comparison:
         measurements=tuple(measurement_facts(item) for item in record.measurements) if record is not None else (),
         cold_starts=cold_starts(record),
         precisions=found.precisions,
+        environments=tuple(
+            facts.NamedEnvironment(item.name, item.requirements, dict(item.versions))
+            for item in found.field.environments
+        ),
         **(extras(record) if record is not None else {}),
         code=code,
         training=found.curves,

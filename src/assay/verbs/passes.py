@@ -7,6 +7,7 @@ from typing import Any, cast
 from assay.measure import Record, record
 from assay.measure.quantiles import percentiles
 from assay.show import facts
+from assay.verbs.attribution import attributions
 
 
 def extras(found: Record) -> dict[str, Any]:
@@ -15,6 +16,7 @@ def extras(found: Record) -> dict[str, Any]:
         "latencies": tuple(_latency(found, item) for item in found.latencies if item.times_s),
         "starts": tuple(_start(item) for item in found.starts),
         "costs": tuple(_costs(found, item) for item in found.costs),
+        "attributions": attributions(found),
         "artefacts": tuple(
             facts.Artefact(item.contestant, item.format, item.bytes, item.weights_bytes, item.reason)
             for item in found.saved

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from assay.errors import AssayError
 from assay.frameworks import Contestant
 from assay.measure import Entry, Plan, ProofResult, Proving, measure
+from assay.measure.venvs import Environment
 from assay.model import Model
 from assay.prove import FLOAT32, Check, Judge, Proof
 from assay.prove.bisect import bisect
@@ -156,17 +157,20 @@ class Prover:
     def explain(self, budget: float = 60.0) -> None:
         """Finds the first diverging node of every contestant that is different, within a time."""
         deadline = time.monotonic() + budget
+        run = partial(run_in_worker, environments=self.field.environments)
         for contestant in self.field.contestants:
             proof = self.proofs.get(contestant.name)
             if proof is None or proof.status != "different" or time.monotonic() > deadline:
                 continue
             package = self.packages[contestant.target]
-            divergence = bisect(self.disturbed, contestant, package, self.evidence, self.folder, proof, run_in_worker)
+            divergence = bisect(self.disturbed, contestant, package, self.evidence, self.folder, proof, run)
             if divergence is not None:
                 self.keep(replace(proof, divergence=divergence))
 
 
-def run_in_worker(contestant: Contestant, package: Path, evidence: Path) -> list[np.ndarray]:
+def run_in_worker(
+    contestant: Contestant, package: Path, evidence: Path, environments: tuple[Environment, ...] = ()
+) -> list[np.ndarray]:
     """The float64 outputs of a package, computed in a worker process in the contestant's mode."""
     found: list[np.ndarray] = []
 
@@ -176,7 +180,8 @@ def run_in_worker(contestant: Contestant, package: Path, evidence: Path) -> list
             found.extend(arrays[f"output/{index}"] for index in range(count))
 
     proving = Proving(evidence, training=False, dropout_shape=None)
-    measure(Plan((Entry(contestant, package),), package.parent / f"{package.name}-run", proving=proving), prove=keep)
+    folder = package.parent / f"{package.name}-run"
+    measure(Plan((Entry(contestant, package),), folder, proving=proving, environments=environments), prove=keep)
     return found
 
 

@@ -7,6 +7,7 @@ FRAMEWORK = Framework(
     title="JAX",
     extra="jax",
     distributions=("jax", "jaxlib", "flax", "optax"),
+    companions=("flax", "optax"),
     targets=(
         Target(
             "jax",

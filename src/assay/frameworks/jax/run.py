@@ -22,7 +22,8 @@ import numpy as np
 from flax import nnx
 
 from assay.errors import ModelError, NotFoundError, unknown
-from assay.frameworks.base import DropoutSample, Gradients, first_output
+from assay.frameworks.base import DropoutSample, Gradients, Span, first_output
+from assay.frameworks.tracing import with_jax
 
 MODES = ("jit", "eager")
 DTYPES = ("float32", "float64", "bfloat16")
@@ -262,6 +263,9 @@ class Session:
         whole = jax.jit(lambda *arrays: predict(state.parameters, state.statistics, *arrays))
         (folder / "model.jax").write_bytes(export.export(whole)(*inputs).serialize())
         return "jax.export"
+
+    def profile(self, action: Callable[[], None]) -> list[Span]:
+        return with_jax(jax, action)
 
     def device_memory(self) -> int | None:
         found = jax.devices()[0].memory_stats()  # None on a CPU

@@ -18,7 +18,8 @@ import keras
 import numpy as np
 
 from assay.errors import WorkerError
-from assay.frameworks.base import first_output
+from assay.frameworks.base import Span, first_output
+from assay.frameworks.tracing import with_jax, with_tensorflow, with_torch
 
 Losses = tuple[Any, Sequence[Any], Sequence[Any]]  # loss, gradients of the parameters, gradients of the inputs
 
@@ -132,6 +133,10 @@ class Backend(ABC):
     def device_memory(self) -> int | None:
         """The most bytes that the accelerator's allocator has given out at a time; None on a CPU."""
 
+    @abstractmethod
+    def profile(self, action: Callable[[], None]) -> list[Span]:
+        """What the backend's own profiler sees while `action` runs."""
+
     def widen(self, wide: bool) -> None:
         """What the backend needs to compute in float64 at all, from here on or no longer."""
         return
@@ -227,6 +232,9 @@ class TensorFlow(Backend):
             return None
         return int(_tensorflow().config.experimental.get_memory_info("GPU:0")["peak"])
 
+    def profile(self, action: Callable[[], None]) -> list[Span]:
+        return with_tensorflow(_tensorflow(), action)
+
     def configure(self, threads: int | None) -> None:
         tf = _tensorflow()
         devices = tf.config.list_physical_devices("GPU")
@@ -317,6 +325,9 @@ class Jax(Backend):
         found = _jax().devices()[0].memory_stats()  # None on a CPU
         return int(found["peak_bytes_in_use"]) if found else None
 
+    def profile(self, action: Callable[[], None]) -> list[Span]:
+        return with_jax(_jax(), action)
+
     def configure(self, threads: int | None) -> None:
         jax = _jax()
         if _on_accelerator():
@@ -382,6 +393,11 @@ class Torch(Backend):
         import torch
 
         return torch.cuda.max_memory_allocated() if _on_accelerator() else None
+
+    def profile(self, action: Callable[[], None]) -> list[Span]:
+        import torch
+
+        return with_torch(torch, action, on_card=_on_accelerator())
 
     def configure(self, threads: int | None) -> None:
         import torch

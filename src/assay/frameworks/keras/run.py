@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from assay.errors import DataError, unknown
-from assay.frameworks.base import DropoutSample, Gradients
+from assay.frameworks.base import DropoutSample, Gradients, Span
 from assay.frameworks.keras.backends import Runner, backend
 
 _FLOATX = {"float32": "float32", "float64": "float64", "bfloat16": "float32"}  # of variables and inputs
@@ -123,6 +123,9 @@ class Session:
         self._settle()
         self.model.save(folder / "model.keras")
         return "Keras (.keras)"
+
+    def profile(self, action: Callable[[], None]) -> list[Span]:
+        return self._backend.profile(action)
 
     def device_memory(self) -> int | None:
         return self._backend.device_memory()

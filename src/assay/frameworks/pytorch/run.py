@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from assay.errors import WorkerError
-from assay.frameworks.base import DropoutSample, Gradients
+from assay.frameworks.base import DropoutSample, Gradients, Span
+from assay.frameworks.tracing import with_torch
 
 # Of parameters and inputs; in bfloat16 the operators that autocast chooses compute.
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
@@ -190,6 +191,9 @@ class Session:
         with torch.inference_mode():
             torch.export.save(torch.export.export(self.model, tuple(inputs)), folder / "model.pt2")
         return "torch.export (.pt2)"
+
+    def profile(self, action: Callable[[], None]) -> list[Span]:
+        return with_torch(torch, action, on_card=self._device.type == "cuda")
 
     def device_memory(self) -> int | None:
         return torch.cuda.max_memory_allocated() if self._device.type == "cuda" else None

@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from assay.errors import WorkerError
-from assay.frameworks.base import DropoutSample, Gradients, first_output
+from assay.frameworks.base import DropoutSample, Gradients, Span, first_output
+from assay.frameworks.tracing import with_tensorflow
 
 _MODES = ("graph", "eager", "xla")
 # Of parameters and inputs; in bfloat16 the operators that TensorFlow's graph rewrite chooses compute.
@@ -202,6 +203,9 @@ class Session:
         signature = predict.get_concrete_function(*(tf.TensorSpec(value.shape, value.dtype) for value in inputs))
         tf.saved_model.save(self.model, str(folder / "model"), signatures=signature)
         return "SavedModel"
+
+    def profile(self, action: Callable[[], None]) -> list[Span]:
+        return with_tensorflow(tf, action)
 
     def device_memory(self) -> int | None:
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak"]) if self._on_accelerator else None
