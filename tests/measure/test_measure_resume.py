@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from measure_bench import FAST, Bench, none_left
+from test_measure_record import HEADER, MACHINE
+from test_measure_record import sample as made_sample
 
 from assay.errors import DataError
 from assay.frameworks.base import Contestant
@@ -281,3 +283,27 @@ def test_what_a_contestant_depends_on() -> None:
     )
     assert {"keras", "torch"} <= set(distributions_of("keras/torch:eager"))
     assert distributions_of("somebody/else:mode") == ()
+
+
+def rounds_of(*taken: tuple[int, int, str, bool]) -> int:
+    """The rounds that count as done, of samples given by wave, round, contestant and whether it is the twin."""
+    made = [
+        made_sample(contestant=name, block=10 * wave + number, wave=wave, round=number, twin=twin)
+        for wave, number, name, twin in taken
+    ]
+    return Past(Record(HEADER, MACHINE, samples=tuple(made))).rounds(0, 0, Task("train", 8), ["a", "b"])
+
+
+def test_rounds_that_were_broken_off_do_not_count() -> None:
+    everybody = [("a", False), ("b", False), ("a", True)]
+    first = [(0, 0, *arm) for arm in everybody]
+    assert rounds_of() == 0
+    for missing in range(3):  # somebody, or the twin, was not sampled any more
+        assert rounds_of(*(first[:missing] + first[missing + 1 :])) == 0
+        second = [(0, 1, *arm) for arm in everybody]
+        assert rounds_of(*first, *(second[:missing] + second[missing + 1 :])) == 1
+    assert rounds_of(*first) == 1
+    assert rounds_of(*first, *((0, 1, *arm) for arm in everybody)) == 2
+    assert rounds_of((0, 0, "a", False), (0, 0, "a", True), (0, 1, "a", False), (0, 1, "a", True)) == 0  # a first wave
+    later = [(1, 1, *arm) for arm in everybody]  # went on once already
+    assert rounds_of(*first, *later) == 2 and rounds_of(*first, *later[:1]) == 1

@@ -163,15 +163,16 @@ def upgraded(contestants: Sequence[str], then: Mapping[str, str], now: Mapping[s
 
 
 def _complete(samples: Iterable[Sample], arms: set[str]) -> int:
-    """The rounds of one wave that came to their end; none if not everybody took part in it."""
-    rounds: dict[int, set[str]] = {}
+    """The rounds of one wave that came to their end; none if not everybody, the A/A twin included, took part in it."""
+    rounds: dict[int, set[tuple[str, bool]]] = {}
     for sample in samples:
-        rounds.setdefault(sample.round, set()).add(sample.contestant)
-    if not rounds or not arms <= rounds[min(rounds)]:
+        rounds.setdefault(sample.round, set()).add((sample.contestant, sample.twin))
+    if not rounds:
         return 0
-    last = max(rounds)
-    before = rounds.get(last - 1, arms)
-    return last + 1 if before <= rounds[last] else last
+    first, last = min(rounds), max(rounds)
+    if not {(name, False) for name in arms} <= rounds[first] or not any(twin for _, twin in rounds[first]):
+        return 0
+    return last + 1 if last == first or rounds[last - 1] <= rounds[last] else last
 
 
 def distributions_of(contestant: str) -> tuple[str, ...]:
