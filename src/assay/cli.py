@@ -110,6 +110,14 @@ _threads = click.option(
     "--threads", type=click.IntRange(min=1), default=None, help="Threads of each worker; all processors by default."
 )
 
+_device = click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="DEVICE",
+    help="What everything is computed on: cpu, cuda, or auto: cuda where there is one.",
+)
+
 
 @main.command()
 @click.argument("model", default="digits-cnn")
@@ -165,13 +173,7 @@ _threads = click.option(
 @click.option(
     "--keep", type=click.Path(path_type=Path), help="Keep written packages, logs and the raw record in this new folder."
 )
-@click.option(
-    "--device",
-    default="cpu",
-    show_default=True,
-    metavar="DEVICE",
-    help="What everything is computed on: cpu, cuda, or auto: cuda where there is one.",
-)
+@_device
 @click.option(
     "--env",
     "environments",
@@ -391,6 +393,7 @@ def prove(model: str, json_file: Path | None, **chosen: Any) -> None:
     help="Save the trained model as this .onnx file, to be written to any framework.",
 )
 @_threads
+@_device
 @_seed
 def train(
     model: str,
@@ -400,6 +403,7 @@ def train(
     batch_size: int | None,
     out: Path | None,
     threads: int | None,
+    device: str,
     seed: int,
 ) -> None:
     """Train MODEL natively in one framework on the workload's data, and keep the weights."""
@@ -419,6 +423,7 @@ def train(
             epochs=epochs,
             batch_size=batch_size,
             threads=threads or 0,
+            device=device,
             seed=seed,
             on_progress=view,
         )

@@ -27,6 +27,16 @@ def run(*arguments: str) -> tuple[int, str]:
         (["compare", "-f", "pytorhc"], "unknown framework 'pytorhc': did you mean pytorch"),
         (["compare", "-f", "keras/tesnorflow"], "did you mean keras/tensorflow"),
         (["compare", "--batch-size", "0"], "--batch-size 0: expected numbers of at least 1"),
+        (["compare", "--batch-size", "8,x"], "--batch-size 8,x: expected whole numbers separated by commas"),
+        (["compare", "--batch-size", "8,8"], "--batch-size 8,8: a number is given twice"),
+        (["compare", "--threads", "0"], "--threads 0: expected numbers of at least 1"),
+        (["compare", "--precision", "float16"], "unknown precision 'float16'"),
+        (["compare", "--precision", "float32,float32"], "a precision is given twice"),
+        (["compare", "--device", "gpu"], "unknown device 'gpu'"),
+        (["compare", "--env", "torch==2.12"], "expected a name and packages"),
+        (["compare", "--env", "old=jax=0.9"], "is no requirement"),
+        (["compare", "--envs", "nowhere.toml"], "cannot read nowhere.toml"),
+        (["train", "digits-cnn", "-f", "jax", "--device", "gpu"], "unknown device 'gpu'"),
         (["compare", "--batch-size", "5000"], "a batch size of 5000 does not fit"),
         (["compare", "--effort", "quik"], "unknown effort 'quik': did you mean quick"),
         (["compare", "-m", "gragh"], "unknown mode 'gragh'"),
@@ -158,3 +168,9 @@ def test_a_missing_framework_is_named_with_its_command(monkeypatch: pytest.Monke
     status, output = run("prove", "digits-cnn", "-f", "jax")
     assert status == 2
     assert "pip install 'assay[jax]'" in output
+
+
+def test_there_is_no_cuda_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    result = CliRunner().invoke(main, ["compare", "--device", "cuda"])
+    assert result.exit_code == 2 and "there is no CUDA device here" in result.output and "--device cpu" in result.output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -158,3 +159,15 @@ def test_unknown_contestants_and_states_are_shown_all_the_same(sample: Sample) -
 
     assert "gave up" in piped(sample("one framework"), use)[0]
     assert all(STATES.values())
+
+
+def test_of_several_conditions_the_first_is_shown(sample: Sample) -> None:
+    """Those that are measured later must not take its place, least of all while they have no figures."""
+    found = sample("all")
+    later = [
+        replace(m, precision="bfloat16", status="not-run", median_s=None, reason="not timed")
+        for m in found.measurements
+    ]
+    found = replace(found, measurements=(*found.measurements, *later))
+    lines = piped(found, lambda progress: feed(progress, found))
+    assert any("train step (64) 6.68 ms" in line for line in lines) and not any("not timed" in line for line in lines)

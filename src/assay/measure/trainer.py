@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from assay.measure import devices
 from assay.measure.arrays import save_arrays
 from assay.measure.crew import Crew
 from assay.measure.effort import Limits
@@ -52,6 +53,7 @@ def train(
     environment: Mapping[str, str] | None = None,
     sessions: Mapping[str, str] | None = None,
     limits: Limits | None = None,
+    device: str = devices.CPU,
 ) -> Trained:
     """Trains a package in a process of its own; logs and arrays go to `folder`.
 
@@ -66,7 +68,7 @@ def train(
     folder = folder.absolute()
     state, outputs = folder / "arrays" / f"{name}-trained.npz", folder / "arrays" / f"{name}-predicted.npz"
     order = folder / "arrays" / f"{name}-order.npz"
-    with Crew(folder, threads or len(allowed_cpus()), environment, sessions, limits) as crew:
+    with Crew(folder, threads or len(allowed_cpus()), environment, sessions, limits, device=device) as crew:
         save_arrays(order, {"rows": run.rows})
         worker = _open(crew, entry, run, state, limits)
         data = str(entry.data_file.absolute())

@@ -121,9 +121,14 @@ class Progress:
             self._line(proof.contestant).proof = proof
 
     def measurements(self, found: Iterable[Measurement]) -> None:
-        """Figures that stand, or stand so far; later ones replace them. A log has a verified row as soon as it is there."""
+        """Figures that stand, or stand so far; later ones replace them. A log has a verified row as soon as it is there.
+
+        Of several conditions (threads, precision) the first one's are shown; the result has them all.
+        """
+        found = list(found)
+        first = [m for m in found if (m.threads, m.precision) == (found[0].threads, found[0].precision)]
         with self._lock:
-            for measurement in found:
+            for measurement in first:
                 self._line(measurement.contestant).times[measurement.task, measurement.batch_size] = measurement
             for name, line in self._lines.items():
                 if line.verified and any(item.median_s is not None for item in line.times.values()):

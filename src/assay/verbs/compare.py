@@ -82,14 +82,14 @@ def compare(
     options = options or Options()
     began = time.monotonic()
     subject = subject_of(model, options.batch_sizes, options.seed)
-    device = devices.choose(options.device, devices.cards())
+    device, conditions = devices.choose(options.device, devices.cards()), _conditions(options)
     field = _field(options)
     watcher = watch(field) if watch is not None else Watcher()
     tasks = _tasks(model, options.task, subject)
     with recording or Recording(options.keep, options.store, options.stored) as kept:
         kept.begin(options.command, model.name, model_digest(model))
         data = _save_data(subject.dataset, kept.path)
-        run = _Comparing(model, field, kept, options, watcher, device)
+        run = _Comparing(model, field, kept, options, watcher, device, conditions)
         written = write_all(model, field.targets)
         record = run.measure(written, data, tasks, subject)
         comparison = convert.comparison(
@@ -115,8 +115,16 @@ class _Comparing:
     """One run of proof and measurement."""
 
     def __init__(
-        self, model: Model, field: Field, kept: Recording, options: Options, watcher: Watcher, device: str
+        self,
+        model: Model,
+        field: Field,
+        kept: Recording,
+        options: Options,
+        watcher: Watcher,
+        device: str,
+        conditions: tuple[Condition, ...],
     ) -> None:
+        self.conditions = conditions
         self.device = device
         self.model, self.field, self.options, self.watcher = model, field, options, watcher
         self.kept, self.folder = kept, kept.path
@@ -148,7 +156,7 @@ class _Comparing:
             tasks=tasks,
             proving=self.prover.proving(),
             effort=self.options.effort,
-            under=_conditions(self.options),
+            under=self.conditions,
             seed=self.options.seed,
             first_wave=tuple(name for name in self.field.first_wave if any(item.name == name for item in contestants)),
             curve=self.curves.request if self.curves is not None else None,
@@ -204,6 +212,9 @@ def _field(options: Options) -> Field:
 def _conditions(options: Options) -> tuple[Condition, ...]:
     """Every number of threads with every precision, the first of each first."""
     threads = options.threads or (len(allowed_cpus()),)
+    for what, given in (("number of threads", threads), ("precision", options.precisions)):
+        if len(set(given)) < len(given):
+            raise DataError(f"a {what} is given twice: {', '.join(map(str, given))}")
     return tuple(Condition(count, precision) for precision in options.precisions for count in threads)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from assay.errors import DataError, unknown
 from assay.frameworks import Contestant, require
 from assay.frameworks import target as find_target
-from assay.measure import Entry
+from assay.measure import Entry, devices
 from assay.model import Model
 from assay.verbs.curves import order_of_batches
 from assay.workloads import WORKLOADS
@@ -51,14 +51,16 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     threads: int = 0,
+    device: str = devices.CPU,
     seed: int = 0,
     on_progress: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> TrainedModel:
     """Trains a workload's model in a process of its own with the written package's training step.
 
-    `target`: `pytorch`, `keras/jax` …; `mode`: the target's default unless given. `on_progress` gets `step`, `of`, `loss`,
-    `seconds`. Ctrl-C ends it after the current step and keeps what was learnt. Raises `DataError` for a model without
-    data or a batch size that does not fit, `FrameworkMissing`, and `WorkerError` if the process fails.
+    `target`: `pytorch`, `keras/jax` …; `mode`: the target's default unless given; `device`: "cpu", "cuda", or "auto" for
+    cuda where there is one. `on_progress` gets `step`, `of`, `loss`, `seconds`. Ctrl-C ends it after the current step and
+    keeps what was learnt. Raises `DataError` for a model without data or a batch size that does not fit,
+    `FrameworkMissing`, and `WorkerError` if the process fails.
     """
     from assay.measure.trainer import TrainingRun
     from assay.measure.trainer import train as run
@@ -69,6 +71,7 @@ def train(
         raise DataError(f"{model.name} has no training and data: give a built-in workload ({', '.join(WORKLOADS)})")
     chosen = find_target(target)
     require(chosen)
+    where = devices.choose(device, devices.cards())
     mode = mode or chosen.modes[0]
     if mode not in chosen.modes:
         raise unknown(f"mode of {chosen.name}", mode, chosen.modes)
@@ -88,7 +91,7 @@ def train(
         place = package.save(folder / "package", data)
         entry = Entry(Contestant(chosen.framework, mode, chosen.backend), place, data)
         rows = order_of_batches(len(dataset.train), batch, steps, seed)
-        result = run(entry, folder / "run", TrainingRun(rows), on_progress, threads)
+        result = run(entry, folder / "run", TrainingRun(rows), on_progress, threads, device=where)
         with np.load(result.state, allow_pickle=False) as file:
             native = {name: file[name] for name in file.files}
         assert result.outputs is not None

@@ -176,9 +176,8 @@ class TensorFlowRunner(Runner):
         return step if self.mode == "eager" else _tensorflow().function(step, jit_compile=self.mode == "xla")
 
     def wait(self, value: Any) -> None:
-        for leaf in keras.tree.flatten(value):
-            if hasattr(leaf, "numpy"):  # a CPU has computed it by now; a device waits here
-                leaf.numpy()
+        if _on_accelerator():  # a CPU has computed it by now
+            _tensorflow().test.experimental.sync_devices()
 
     def gradients(self, model: Any, inputs: Sequence[Any], targets: Any) -> Losses:
         tf = _tensorflow()
