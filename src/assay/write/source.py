@@ -178,7 +178,7 @@ def _numbered(tree: Tree, label: str) -> Tree:
     return Nested(tree.opening, tuple(_numbered(element, label) for element in tree.elements), tree.closing)
 
 
-_PLACE = re.compile(r"\{\}(?=(?:_\d+|_before|_\{i\})*\")")
+_PLACE = re.compile(r"\{\}(?=(?:_\d+|_before|_\{[ij]\})*\")")
 
 
 def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool) -> list[tuple[str, tuple[str, ...]]]:

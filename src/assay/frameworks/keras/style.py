@@ -137,9 +137,10 @@ class KerasStyle(Style):
         return "keras.Sequential([", elements, f'], name="{name}")'
 
     def repeated(self, element: str, count: int, sequential: bool) -> str:
-        numbered = re.sub(r'"(\w+)_\{\}"', r'f"\1_{i}"', element)
-        listed = f"[{numbered} for i in range({count})]"
-        found = re.search(r'"(\w+)_\{\}"', element)
+        found = _NUMBERED.search(element)
+        place = "j" if found is not None and found.group(2) else "i"  # of a list of lists
+        name = rf'f"\1_{{{place}}}\2"'
+        listed = f"[{_NUMBERED.sub(name, element)} for {place} in range({count})]"
         return f'keras.Sequential({listed}, name="{found.group(1)}")' if sequential and found else listed
 
     def parameter(
@@ -217,6 +218,10 @@ def load(weights=WEIGHTS):
         variable.assign(arrays[variable.path])
     return model
 '''
+
+
+# A name of an element of a list, its place still open; `{}` further left are the places of lists around that.
+_NUMBERED = re.compile(r'f?"([\w{}]+)_\{\}((?:_\{i\})?)"')
 
 
 def _one_float(model: Model) -> bool:

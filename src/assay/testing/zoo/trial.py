@@ -174,12 +174,14 @@ class Trial:
             found |= {"strict": False, "strict_error": computing.summary(error)}
 
     def _evidence(self, made: Made, model: Model) -> Evidence:
-        evidence = gather(model, SEED, self._case.examples, STEPS)
+        size = shape_of(model.graph.inputs[0])[0]
+        examples = size if isinstance(size, int) else self._case.examples  # it may be fixed, as the notes say then
+        evidence = gather(model, SEED, examples, STEPS)
         if made.batch is None:
             return evidence
         generator = np.random.Generator(np.random.Philox(key=[SEED, 0x2005]))
-        steps = tuple((made.batch(generator, self._case.examples), targets) for _, targets in evidence.steps)
-        return Evidence(made.batch(generator, self._case.examples), evidence.targets, steps)
+        steps = tuple((made.batch(generator, examples), targets) for _, targets in evidence.steps)
+        return Evidence(made.batch(generator, examples), evidence.targets, steps)
 
     def _reference(self, original: Any, prover: Prover, model: Model) -> Results:
         arrays, save = self._folder / "given.npz", self._folder / "original.npz"

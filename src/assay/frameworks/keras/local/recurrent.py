@@ -97,7 +97,7 @@ def run_recurrent(
     if batch_first:
         x = ops.swapaxes(x, 0, 1)
         states = tuple(None if state is None else ops.swapaxes(state, 0, 1) for state in states)
-    steps, batch = x.shape[:2]
+    steps, batch = ops.shape(x)[:2]
     hidden = recurrent_kernel.shape[-1]
     directions = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}[direction]
     per_direction = len(activations) // len(directions)

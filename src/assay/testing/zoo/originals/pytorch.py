@@ -139,10 +139,16 @@ class _Wide(TorchDispatchMode):
     """What a module spells out as float32, such as a cast before a softmax, is float64: as in the code that is proven."""
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = dict(kwargs or {})
-        if given.get("dtype") is torch.float32:
-            given["dtype"] = torch.float64
-        return function(*[torch.float64 if item is torch.float32 else item for item in args], **given)
+        if function._schema.is_mutable:
+            return function(*args, **(kwargs or {}))
+        return function(*pytree.tree_map(_widened, args), **pytree.tree_map(_widened, kwargs or {}))
+
+
+def _widened(item: Any) -> Any:
+    """A float32 type, or a tensor of that type such as a scale that a module makes of a number, as float64."""
+    if item is torch.float32:
+        return torch.float64
+    return item.double() if torch.is_tensor(item) and item.dtype is torch.float32 else item
 
 
 @contextlib.contextmanager
