@@ -84,11 +84,14 @@ def arm(number: int, contestant: str) -> str:
 
 def verdict_on(record: Record, a: str, b: str, task: tuple[str, int]) -> TaskVerdict:
     """What the product says of two arms at one task, as if only they (and the twin) had been measured."""
-    kept = tuple(s for s in record.samples if s.contestant in (a, b) or s.twin)
+    needed = {a, b, *(s.contestant for s in record.samples if s.twin)}  # the twin is held against its contestant
+    kept = tuple(s for s in record.samples if s.contestant in needed)
     header = replace(record.header, contestants=(a, b), tasks=(task,))
     verdict = judge(replace(record, header=header, samples=kept))
     if not verdict.tasks:
         raise RuntimeError(verdict.reason)
+    if verdict.tasks[0].smallest_difference is None:
+        raise RuntimeError("the twin is missing, so nothing could be told of anybody")
     return verdict.tasks[0]
 
 
