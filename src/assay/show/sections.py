@@ -250,6 +250,13 @@ def _costs(comparison: Comparison) -> Iterable[Section]:
         for task, size in dict.fromkeys((item.task, item.batch_size) for item in found):
             of_task = [item for item in found if (item.task, item.batch_size) == (task, size)]
             heading = f"{'train' if task == 'train' else 'infer'} {size:,}"
+            timed = {
+                m.contestant: m.cpu_s
+                for m in comparison.measurements
+                if (m.task, m.batch_size, m.threads, m.precision) == (task, size, *condition) and m.contestant in equal
+            }
+            meaning = "CPU time of a call, all threads together, in the timed processes"
+            filled += present(Column(f"cpu-{task}-{size}", heading, "CPU, ms", meaning), _cells(timed, 1e-3))
             for name, detail, meaning, factor in (
                 ("steady_memory_bytes", "memory, MB", "Peak memory of steady calls above what the import takes", 1e6),
                 ("first_memory_bytes", "first calls, MB", "Peak memory of the first calls, which compile", 1e6),
@@ -261,7 +268,7 @@ def _costs(comparison: Comparison) -> Iterable[Section]:
         sources = dict.fromkeys(item.energy_source for item in found if item.energy_source)
         yield Section(
             f"costs-{'-'.join(map(str, condition))}",
-            _titled("Memory and energy", condition, among),
+            _titled("CPU time, memory and energy", condition, among),
             "Of a fresh process that runs alone; memory is above what importing takes.",
             _with_figures(comparison, filled),
             tuple(f"energy: {source}" for source in sources),
