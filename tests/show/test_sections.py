@@ -157,6 +157,9 @@ def test_the_terminal_has_every_section(everything: Comparison, width: int) -> N
         assert section.title.split(",")[0] in text
     assert "@0.9: jax 0.9.2" in text and "≤1.10" in text
     assert max(map(len, text.splitlines())) <= width
+    assert "tensorflow:g\nraph" not in text and text.count("tensorflow:graph") >= len(
+        sections_of(everything)
+    )  # not cut
 
 
 def test_a_plain_terminal_needs_no_unicode(everything: Comparison) -> None:

@@ -167,6 +167,12 @@ LAYOUTS = (  # the richest that fits is taken
 
 def _tables(table: Table, signs: Signs, console: Console, *, proof: bool = True) -> list[RichTable]:
     unlimited = console.options.update(width=10_000)
+    if not table.timed and len(table.columns) > 1:
+        whole = _draw(table, table.columns, table.rows, signs, LAYOUTS[0], proof=proof)
+        if console.measure(whole, options=unlimited).maximum > console.width:  # one half beneath the other
+            half = (len(table.columns) + 1) // 2
+            parts = (Table(table.columns[:half], table.rows), Table(table.columns[half:], table.rows))
+            return [drawn for part in parts for drawn in _tables(part, signs, console, proof=proof)]
     for layout in LAYOUTS:
         drawn = _lay_out(table, signs, layout, proof=proof)
         if all(console.measure(part, options=unlimited).maximum <= console.width for part in drawn):
