@@ -29,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -219,16 +220,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="trials at a time")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     began, length = time.monotonic(), undisturbed()
-    draw = random.Random(options.seed)
     trials = []
-    for number in range(options.trials):
-        trials.append(trial(number, length, draw))
-        print(f"{number:4d}  {' '.join(trials[-1]['killed']):<16} {trials[-1]['wrong'] or 'nothing wrong'}", flush=True)
-        if options.json is not None:
-            save(options.json, trials, length, time.monotonic() - began, options.seed)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        running = [
+            pool.submit(trial, number, length, random.Random(f"{options.seed} {number}"))
+            for number in range(options.trials)
+        ]
+        for done in as_completed(running):
+            item = done.result()
+            trials.append(item)
+            print(f"{item['trial']:4d}  {' '.join(item['killed']):<16} {item['wrong'] or 'nothing wrong'}", flush=True)
+            if options.json is not None:
+                save(options.json, trials, length, time.monotonic() - began, options.seed)
     bad = sum(bool(item["wrong"]) for item in trials)
     print(f"{len(trials)} trials, {bad} with something wrong")
     sys.exit(bool(bad))

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,15 @@ def test_many_programs_at_once(url: str, tmp_path: Path) -> None:
     with open_store(url) as store:
         assert len(store.runs()) == 4
     assert count(url, "environment") == 1
+
+
+def test_many_threads_that_each_make_a_store(tmp_path: Path) -> None:
+    """Alembic's state is global: migrations at the same time would take each other's connections."""
+    run = contents(tmp_path)
+
+    def make(number: int) -> tuple[str, str]:
+        with open_store(str(tmp_path / f"{number}.sqlite")) as store:
+            return store.add(run)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(make, range(16))) == [(run.id, "added")] * 16

@@ -108,7 +108,7 @@ class Difference:
         )
 
 
-COLUMNS = ("contestant", "task", "A", "B", "B over A", "95 % interval", "B is")
+COLUMNS = ("contestant", "task", "A", "B", "B/A", "95 %", "B is")
 
 
 def print_difference(found: Difference, console: Console | None = None) -> None:
@@ -148,7 +148,7 @@ def _side(side: Side) -> str:
 
 
 def _cells(change: Change) -> list[str]:
-    task = words.task_name(change.task, change.batch_size)
+    task = f"{change.task} {change.batch_size:,}"
     low, high = change.interval or (None, None)
     return [
         words.one_line(change.contestant, 60),
@@ -156,7 +156,7 @@ def _cells(change: Change) -> list[str]:
         words.seconds(change.a_s),
         words.seconds(change.b_s),
         words.ratio(change.ratio),
-        f"{low:.3f} to {high:.3f}" if low is not None and high is not None else words.NOTHING,
+        f"{low:.3f}–{high:.3f}" if low is not None and high is not None else words.NOTHING,
         change.outcome.replace("-", " "),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from assay.store.tables import SCHEMA
 
 _PATIENCE = 10.0  # seconds to wait for another program that writes
 _LOCK = 0x61737361  # PostgreSQL's advisory lock while the schema is made
+_MIGRATING = threading.Lock()  # Alembic keeps the migration that goes on in a global of the process
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -169,7 +171,8 @@ def _upgrade(connection: Connection) -> None:
 
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _MIGRATING:
+        command.upgrade(config, "head")
 
 
 def _plainly(error: exc.SQLAlchemyError) -> str:

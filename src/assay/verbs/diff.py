@@ -29,7 +29,7 @@ _MACHINE = ("cpu", "cpus", "machine", "operating_system", "python", "device", "m
 _MOVED = math.log1p(0.02)  # all contestants together by more than this: it is worth a line
 
 # A contestant at a task under a condition.
-Key = tuple[str, str, int, int | None, str | None]
+Key = tuple[str, str, int, int, str]
 
 
 def diff(a: str | Path | facts.Comparison, b: str | Path | facts.Comparison, store: str | None = None) -> Difference:
@@ -101,20 +101,21 @@ def _keyed(comparison: facts.Comparison) -> dict[Key, facts.Measurement]:
     """Measurements by what was measured."""
     found: dict[Key, facts.Measurement] = {}
     for item in comparison.measurements:
-        fields = vars(item)
-        found[item.contestant, item.task, item.batch_size, fields.get("threads"), fields.get("precision")] = item
+        fields = vars(item)  # an older assay measured under one condition, and did not say under which
+        condition = fields.get("threads") or comparison.environment.threads, fields.get("precision") or "float32"
+        found[item.contestant, item.task, item.batch_size, *condition] = item
     return found
 
 
 def _changes(one: facts.Comparison, two: facts.Comparison) -> tuple[list[Change], list[Unmatched]]:
     """What both runs have a proven figure for; and what not, with the reason."""
     first, second = _keyed(one), _keyed(two)
-    conditions = [(key[3] or 0, key[4] or "float32") for key in {**first, **second}]
+    conditions = [key[3:] for key in {**first, **second}]
     code = [{item.target: _code(item) for item in side.code} for side in (one, two)]
     changes, unmatched = [], []
     for key in dict.fromkeys([*first, *second]):
         contestant, task, size = key[:3]
-        said = condition_text(key[3] or 0, key[4] or "float32", conditions)
+        said = condition_text(*key[3:], conditions)
         reason = _unusable(key, first, one, "A") or _unusable(key, second, two, "B")
         result = None if reason else compare(_processes(first[key]), _processes(second[key]))
         if result is None:
