@@ -110,6 +110,8 @@ def run(job: Job, bench: Bench) -> Row:
     began = time.monotonic()
     with load(job.load), watch_manager() as cost:
         record = measure(plan, look=outlook)
+    if record.interrupted:
+        raise KeyboardInterrupt
     if record.failures:
         raise RuntimeError(f"{job.name}: {record.failures[0].reason}")
     return {

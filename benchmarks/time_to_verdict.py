@@ -44,6 +44,8 @@ def trial(bench: Bench, number: int) -> dict[str, Any]:
     began = time.monotonic()
     with watch_manager() as cost:
         record = measure(plan, on_event=tell, look=outlook)
+    if record.interrupted:
+        raise KeyboardInterrupt
     verdict = verdict_on(record, arm(1, contestant), arm(0, contestant), (task.kind, task.batch_size))
     ended = time.monotonic()
     return {

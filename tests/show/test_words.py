@@ -88,3 +88,14 @@ def test_sentences_and_lists() -> None:
 def test_moments() -> None:
     assert words.moment("2025-11-22T12:47:05+00:00") == "22 November 2025, 12:47 UTC"
     assert words.moment("yesterday\x1b") == "yesterday\ufffd"
+
+
+def test_percentages_and_rough_times() -> None:
+    assert [words.percent(value) for value in (0.0254, 0.14, 1.0, 3.6, 12.5)] == [
+        "2.5 %",
+        "14 %",
+        "100 %",
+        "360 %",
+        "1,250 %",
+    ]
+    assert [words.roughly(value) for value in (0.2, 11.2, 44, 100, 240)] == ["1 s", "11 s", "40 s", "2 min", "4 min"]

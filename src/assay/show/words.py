@@ -97,7 +97,8 @@ def error(value: float | None) -> str:
 
 
 def percent(value: float) -> str:
-    return f"{100 * value:.2g} %"
+    """`2.5 %`, `14 %`, `360 %`."""
+    return f"{100 * value:.2g} %" if abs(value) < 0.995 else f"{100 * value:,.0f} %"
 
 
 def task_name(task: str, batch_size: int) -> str:
