@@ -142,6 +142,16 @@ def test_the_budget_is_shared_by_conditions() -> None:
     assert counts == 5
 
 
+def test_nothing_is_begun_after_a_strict_budget(bench: Bench) -> None:
+    effort = replace(SEVERAL, budget_s=0.01, strict_budget=True, costs=True)
+    record = measure(bench.plan(bench.entry("jax:jit"), effort=effort, tasks=TRAIN, proving=None))
+    assert record.processes == 1 and not record.costs
+    assert [item.text for item in record.decisions][-2:] == [
+        "ended after one process: the budget of 0.01 s does not hold one more",
+        "ended after the budget of 0.01 s: starts, memory and energy were not measured",
+    ]
+
+
 def test_efforts() -> None:
     assert list(EFFORTS) == ["quick", "standard", "rigorous"]
     assert STANDARD.processes == 6 and STANDARD.own_twin and STANDARD.half_width == 0.02

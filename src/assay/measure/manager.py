@@ -24,7 +24,7 @@ from assay.measure.crew import Crew
 from assay.measure.environment import Environment
 from assay.measure.heading import header_of, machine_of, now
 from assay.measure.outlook import Look, blind
-from assay.measure.pace import Pace
+from assay.measure.pace import ENDED, Pace
 from assay.measure.passes import Passes
 from assay.measure.past import Past, upgraded
 from assay.measure.plan import Plan, ProveCallback
@@ -172,7 +172,11 @@ class _Run:
         if self._past is None or not self._past.ended(condition):
             self._further_processes(condition)
         if self._plan.tasks and self._plan.effort.costs:
-            self._passes.costs(self._without("costs", condition))
+            if self._pace.over:
+                text = f"{ENDED} the budget of {self._plan.effort.budget_s:g} s: starts, memory and energy were not measured"
+                self._file.write(Decision(text))
+            else:
+                self._passes.costs(self._without("costs", condition))
         if self._plan.tasks and self._plan.effort.attribute and condition == 0:
             self._passes.profiles(self._without("profile", condition))
 

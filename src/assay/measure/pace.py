@@ -71,6 +71,14 @@ class Pace:
             return False
         return True
 
+    @property
+    def over(self) -> bool:
+        """True if a budget that was meant strictly is used up: then nothing more is begun."""
+        effort = self._effort
+        if effort.budget_s is None or not effort.strict_budget:
+            return False
+        return self._clock() - self._began >= effort.budget_s * self._share
+
     def summary(self) -> str:
         """Why it ended, for the record."""
         count = "one process" if self.done == 1 else f"{self.done} processes"
