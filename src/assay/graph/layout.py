@@ -22,6 +22,8 @@ from assay.ops import Layout, operator
 ORDER = "assay.order"  # in `value.meta`: the order in which the value's axes are stored
 FLATTENED = "assay.flattened"  # in `value.meta`: the (channels, …) shape that was flattened channels-last
 
+_OF_WEIGHTS = "assay.of_weights"  # in `node.meta`: whether it computes with parameters alone
+
 Scope = tuple[tuple[str, int], ...]
 
 _LAST, _FIRST = "channels-last", "onnx"
@@ -71,6 +73,7 @@ def decide(model: Model) -> Model:
 def _decide_graph(graph: ir.Graph) -> None:
     """Lays out one graph, then those inside its nodes; what goes in or out of a graph is in ONNX's order."""
     nodes = list(graph)
+    _mark_weights(nodes)
     network = nx.DiGraph()
     network.add_node(_LAST)
     network.add_node(_FIRST)
@@ -112,7 +115,7 @@ def _layout(node: ir.Node) -> Layout:
     """The catalogue's layout, made strict where this node's shapes take the freedom away."""
     kind = operator(node.op_type).layout
     ranks = {_rank(value) for value in _data_inputs(node)}
-    if -1 in ranks or _rank(node.outputs[0]) < 0 or _of_weights_alone(node):
+    if -1 in ranks or _rank(node.outputs[0]) < 0 or node.meta.get(_OF_WEIGHTS, False):
         return Layout.FIXED
     if kind is Layout.SPATIAL and max(ranks, default=0) < 3:
         return Layout.FIXED
@@ -128,16 +131,15 @@ def _layout(node: ir.Node) -> Layout:
     return kind
 
 
-def _of_weights_alone(node: ir.Node) -> bool:
-    """Whether a node computes with parameters and nothing else, as a weight's norm is: those are in ONNX's order, as is what
-    a layer makes of them."""
-    if node.metadata_props.get("assay.reorder"):
-        return False
-    given = [value for value in node.inputs if value is not None]
-    return bool(given) and all(
-        value.is_initializer() or ((producer := value.producer()) is not None and _of_weights_alone(producer))
-        for value in given
-    )
+def _mark_weights(nodes: list[ir.Node]) -> None:
+    """Marks the nodes that compute with parameters and nothing else, as a weight's norm is made: those are in ONNX's order,
+    as is what a layer makes of them. Nodes come in the order of computation."""
+    for node in nodes:
+        given = [value for value in node.inputs if value is not None]
+        node.meta[_OF_WEIGHTS] = bool(given) and all(
+            value.is_initializer() or ((maker := value.producer()) is not None and maker.meta.get(_OF_WEIGHTS, False))
+            for value in given
+        )
 
 
 def _feeds_linear(node: ir.Node) -> bool:
