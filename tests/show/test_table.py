@@ -9,7 +9,7 @@ import pytest
 
 from assay.show import facts
 from assay.show.facts import Comparison
-from assay.show.table import problems_of, summary_of_training, table_of
+from assay.show.table import calibration_of, problems_of, summary_of_training, table_of
 
 Sample = Callable[[str], Comparison]
 
@@ -104,3 +104,31 @@ def test_summary_of_training(sample: Sample) -> None:
     assert summary_of_training(sample("all")).startswith("The loss curves of all 12 contestants coincide over 50 steps")
     assert summary_of_training(sample("one framework")).startswith("The loss curve coincides with the float64 curve")
     assert summary_of_training(sample("interrupted")) == ""
+
+
+def test_cold_and_warm_starts_of_the_same_contestants_have_a_column_each(sample: Sample) -> None:
+    found = sample("all")
+    cold = tuple(replace(start, compile_cache="cold", import_s=9.0) for start in found.cold_starts[:2])
+    warm = tuple(replace(start, compile_cache="warm", processes=5) for start in found.cold_starts[:2])
+    never = tuple(replace(start, compile_cache="none") for start in found.cold_starts[2:3])
+    table = table_of(replace(found, cold_starts=(*cold, *warm, *never)))
+    headings = {column.key: (column.heading, column.detail) for column in table.columns}
+    assert headings["cold"] == ("cold start", "cold cache, s") and headings["warm"] == ("cold start", "warm cache, s")
+    rows = {row.contestant: row for row in table.rows}
+    both = rows[cold[0].contestant].cells
+    assert both["cold"].value is not None and both["warm"].value is not None
+    assert both["cold"].value > both["warm"].value
+    alike = rows[never[0].contestant].cells  # keeps nothing, so it always starts so
+    assert alike["cold"].value == alike["warm"].value
+
+
+def test_what_the_twin_showed_is_told_where_it_had_a_process_of_its_own(sample: Sample) -> None:
+    found = sample("all")
+    twin = facts.Twin("jax:jit", 1.013, (0.99, 1.037), 6, False)
+    told = replace(twin, ratio=1.05, interval=(1.01, 1.09), different=True)
+    tasks = (replace(found.verdict.tasks[0], twin=twin), replace(found.verdict.tasks[1], twin=told))
+    shown = replace(found, verdict=replace(found.verdict, tasks=tasks))
+    assert calibration_of(shown) == ()
+    first, second = calibration_of(replace(shown, effort=replace(found.effort, own_twin=True)))
+    assert "jax:jit over itself 1.013 (0.990 to 1.037, 6 processes): no difference, as it should be." in first
+    assert "called different, though it is the same code" in second
