@@ -24,11 +24,10 @@ from assay.measure.record import (
     LossCurve,
     Outputs,
     Proved,
-    RecordFile,
     Sample,
     Warmup,
-    read_record,
 )
+from assay.measure.record_file import RecordFile, read_record
 from assay.measure.summary import median_interval
 
 HEADER = Header(

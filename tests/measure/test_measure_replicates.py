@@ -163,7 +163,7 @@ def test_efforts() -> None:
 def test_cold_starts_have_an_empty_cache(bench: Bench, cold: int) -> None:
     from assay.measure.manager import _Run
     from assay.measure.outlook import blind
-    from assay.measure.record import RecordFile
+    from assay.measure.record_file import RecordFile
 
     plan = bench.plan(bench.entry("jax:jit"), effort=replace(SEVERAL, cold_processes=cold))
     file = RecordFile(plan.folder / "record.jsonl")

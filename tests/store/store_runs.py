@@ -17,9 +17,9 @@ from assay.measure.record import (
     Header,
     LossCurve,
     Proved,
-    RecordFile,
     Sample,
 )
+from assay.measure.record_file import RecordFile
 from assay.show.facts import Comparison
 from assay.store.contents import Contents, read_contents
 

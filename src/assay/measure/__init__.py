@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from assay.measure.effort import EFFORTS, QUICK, RIGOROUS, STANDARD, Effort
     from assay.measure.manager import measure
     from assay.measure.plan import LATER, Condition, Curve, Entry, Plan, ProofResult, Proving, Task
-    from assay.measure.record import Record, read_record
+    from assay.measure.record import Record
+    from assay.measure.record_file import read_record
 
 __all__ = [
     "EFFORTS",
@@ -45,7 +46,7 @@ _HOMES = {
     "Record": "record",
     "Task": "plan",
     "measure": "manager",
-    "read_record": "record",
+    "read_record": "record_file",
 }
 
 

@@ -31,7 +31,8 @@ from assay.measure.plan import Plan, ProveCallback
 from assay.measure.prepare import Preparing
 from assay.measure.process import WorkerProcess
 from assay.measure.prover import Prover
-from assay.measure.record import Decision, End, Failure, Loss, Record, RecordFile, Remark, Resumed
+from assay.measure.record import Decision, End, Failure, Loss, Record, Remark, Resumed
+from assay.measure.record_file import RecordFile
 from assay.measure.rounds import Rounds
 from assay.measure.summary import UPGRADE
 

@@ -18,7 +18,8 @@ from assay.measure.arm import Arm
 from assay.measure.crew import Crew
 from assay.measure.plan import INFER, TRAIN, Plan, Task
 from assay.measure.process import WorkerProcess
-from assay.measure.record import Costs, Decision, Latency, Profile, RecordFile, Saved, Start
+from assay.measure.record import Costs, Decision, Latency, Profile, Saved, Start
+from assay.measure.record_file import RecordFile
 
 PROFILE_CALLS, PROFILE_SECONDS = 20, 1.0  # at most, of each task
 LATENCY_CALLS = 400  # the 99th percentile can be bounded from 299 on

@@ -12,7 +12,8 @@ from assay.measure.background import Background, Job, Script
 from assay.measure.crew import Crew
 from assay.measure.plan import Plan, Task
 from assay.measure.process import WorkerProcess
-from assay.measure.record import Cold, FirstCalls, Outputs, RecordFile
+from assay.measure.record import Cold, FirstCalls, Outputs
+from assay.measure.record_file import RecordFile
 
 
 class Preparing:

@@ -13,7 +13,8 @@ from assay.measure.background import Job, Script
 from assay.measure.crew import PROOF, Crew
 from assay.measure.plan import LATER, Curve, Plan, ProofResult, ProveCallback, Proving
 from assay.measure.process import WorkerProcess
-from assay.measure.record import LossCurve, Proved, RecordFile
+from assay.measure.record import LossCurve, Proved
+from assay.measure.record_file import RecordFile
 
 
 class Prover:

@@ -16,7 +16,8 @@ from assay.measure.crew import Crew
 from assay.measure.order import orders
 from assay.measure.past import Past
 from assay.measure.plan import Plan, Task
-from assay.measure.record import Decision, RecordFile, Sample, Warmup
+from assay.measure.record import Decision, Sample, Warmup
+from assay.measure.record_file import RecordFile
 
 _RUN_IN = 0.01  # seconds of untimed calls before each sample
 _NO_RUN_IN = 0.1  # a call that takes this long hides what waking up costs

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import DataError, NotFoundError
-from assay.measure.record import Record, read_lines, record_of
+from assay.measure.record import Record
+from assay.measure.record_file import read_lines, record_of
 from assay.show.codec import decode
 from assay.show.facts import Comparison
 
