@@ -31,7 +31,10 @@ EXACT = "assay.exact"  # on a constant of one floating number: the number meant,
 ORIGIN = (
     "assay.origin"  # on an initializer: JSON list of maps, the source's parameters that it is made of, if not itself
 )
-KEPT = "assay.kept"  # on a constant that is part of the source's state, such as a buffer that is saved
+ALIASES = "assay.aliases"  # on an initializer: JSON list of other names that the source has for the same parameter
+KEPT = (
+    "assay.kept"  # on a constant that is part of the source's state: a buffer ("1"), an unused parameter ("parameter")
+)
 VARIANCE = "assay.running_variance"  # on a batch normalisation: "unbiased" where the source averages that one
 DROPS = "assay.drops"  # on a dropout: "examples" where whole ones are dropped (stochastic depth), not elements
 NOTES = "assay.notes"  # on the graph: JSON list of what is not as in the source
@@ -203,6 +206,11 @@ def scope_of(node: onnx_ir.Node) -> tuple[tuple[str, int], ...]:
 def subgraphs_of(node: onnx_ir.Node) -> list[onnx_ir.Graph]:
     """The graphs that a node holds itself, such as the branches of an `If`; those inside them are `graph.subgraphs()`."""
     return [item.as_graph() for item in node.attributes.values() if item.type == onnx_ir.AttributeType.GRAPH]
+
+
+def aliases_of(value: onnx_ir.Value) -> list[str]:
+    """The names that the source has for a parameter: the graph's own, then those of other modules that hold it too."""
+    return [value.name or "", *json.loads(value.metadata_props.get(ALIASES, "[]"))]
 
 
 def attributes_of(node: onnx_ir.Node) -> dict[str, Any]:

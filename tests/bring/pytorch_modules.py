@@ -37,6 +37,52 @@ class Temperature(nn.Module):
         return self.linear(x) * self.scale.exp()
 
 
+class ScaledEmbedding(nn.Embedding):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * 3.0
+
+
+class Predictions(nn.Module):
+    """A bias that its layer holds too, as in BERT's head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decoder = nn.Linear(6, 11)
+        self.bias = nn.Parameter(torch.randn(11))
+        self.decoder.bias = self.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(torch.tanh(x))
+
+
+class Product(nn.Module):
+    """A weight as (inputs, outputs), as in GPT-2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(6, 6) / 3)
+        self.bias = nn.Parameter(torch.randn(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addmm(self.bias, x.reshape(-1, 6), self.weight).reshape(x.shape)
+
+
+class Names(nn.Module):
+    """Parameters whose names are not those of the layers that use them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = ScaledEmbedding(11, 6)
+        self.table = nn.Embedding(5, 6)  # whose weight is read, and which is never called
+        self.product = Product()
+        self.predictions = Predictions()
+        self.predictions.decoder.weight = self.shared.weight
+        self.mask_token = nn.Parameter(torch.randn(1, 6))  # for training of another kind
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.predictions(self.product(self.shared(x) + self.table.weight.mean(0)))
+
+
 class Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -367,6 +413,7 @@ def ids(entries: int, *shape: int) -> Tensor:
 # name → (module, example); every one is written with the same names as the original's state_dict unless it is in RENAMED.
 MODULES: dict[str, Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]] = {
     "mlp": lambda: (MLP(), (torch.randn(1, 6),)),
+    "names": lambda: (Names(), (ids(11, 2, 6),)),
     "temperature": lambda: (Temperature(), (torch.randn(1, 6),)),
     "resnet": resnet,
     "convolutions": lambda: (Convolutions(), (torch.randn(2, 4, 16, 16),)),

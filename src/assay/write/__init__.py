@@ -22,7 +22,7 @@ from assay.write.body import Builder
 from assay.write.classes import classes_of
 from assay.write.package import Package
 from assay.write.parts import Body
-from assay.write.references import resolve, ties
+from assay.write.references import other_names, resolve, ties
 from assay.write.source import definitions_of, model_source
 from assay.write.style import Style
 from assay.write.weights import WeightMap
@@ -54,7 +54,7 @@ def write(model: Model, target: str, *, wide: bool = False) -> Package:
     table.check(calls)
     body = Builder(laid_out, tree_of(laid_out, calls), table, style).build()
     resolve(body, style)
-    body.ties = ties(body, style) if style.ties else []
+    body.ties = [*ties(body, style), *other_names(body, style, model)] if style.ties else []
     classes = classes_of(body, _taken_names(style))
     text, lines = model_source(model, style, classes, body)
     files = {"model.py": text}

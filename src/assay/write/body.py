@@ -22,7 +22,7 @@ from assay.graph.calls import Call, calls_of, captured_by
 from assay.graph.layout import order_of
 from assay.graph.modules import Frame, correspondence
 from assay.graph.names import attribute, identifier, singular, unique
-from assay.model import MODULES, Model, ModuleInfo, exact_of, intended
+from assay.model import MODULES, Model, ModuleInfo, aliases_of, exact_of, intended
 from assay.write.flow import nest
 from assay.write.loops import gather_loops
 from assay.write.parts import (
@@ -65,6 +65,7 @@ class Builder:
         self._call: Call | None = None
         self._attribute_hint: str | None = None
         self._parameters: dict[tuple[int, tuple[Step, ...]], str] = {}
+        self._holders: dict[str, dict[str, str]] = {}  # module that is never called → its parameters as text
         self._element: list[Construct] | None = None
         self._made: list[str] = []  # the attributes that the rule of the call being written has made
         self._list_names: dict[str, tuple[str, int]] = {}  # attribute → the list and the place that its name speaks of
@@ -196,9 +197,9 @@ class Builder:
 
     def holds(self, value: ir.Value) -> bool:
         """Whether the source's module around the call being written holds a parameter itself, not in a layer of its own."""
-        owner = (value.name or "").rpartition(".")[0]
+        owners = [name.rpartition(".")[0] for name in aliases_of(value)]
         alone = self._attribute_hint is None and self._element is None
-        return alone and owner == self.frame.path and MODULES in self.model.graph.metadata_props
+        return alone and self.frame.path in owners and MODULES in self.model.graph.metadata_props
 
     def parameter(self, value: ir.Value, steps: tuple[Step, ...] = ()) -> str:
         """A parameter as an attribute of the class, in the framework's own order of its elements."""
@@ -207,15 +208,34 @@ class Builder:
             return self._reference(value)
         key = (id(value), steps)
         if key not in self._parameters:
-            role = self.model.role(value)
-            leaf = self._relative(value.name or "constant").rpartition(".")[2]
-            name = self._new_attribute(re.sub(r"^constant_\d+$", "constant", leaf))  # counted in this class alone
-            text, weight = self.style.parameter(self, name, value, role, steps)
-            self.body.attributes[name] = TextConstruct(text)
-            if weight is not None:
-                self.body.weights.append(((name,), replace(weight, leaf="")))  # the attribute is the parameter
-            self._parameters[key] = name
+            self._parameters[key] = self._hold(value, steps)
         return self.style.parameter_reference(self._parameters[key])
+
+    def _hold(self, value: ir.Value, steps: tuple[Step, ...]) -> str:
+        """Makes a parameter in this class, and returns its name in it."""
+        own = [name for name in aliases_of(value) if name.rpartition(".")[0] == self.frame.path]
+        owner, _, leaf = self._relative(own[0] if own else value.name or "constant").rpartition(".")
+        role = self.model.role(value)
+        if role == "parameter" and (value.name or "").startswith(f"{self.frame.path}.{owner}.".lstrip(".")):
+            taken = owner in self.body.attributes and owner not in self._holders
+            if owner.isidentifier() and not taken and self.style.holder({}) is not None:
+                return self._hold_in(owner, leaf, value, steps)
+        name = self._new_attribute(re.sub(r"^constant_\d+$", "constant", leaf))  # counted in this class alone
+        text, weight = self.style.parameter(self, name, value, role, steps)
+        self.body.attributes[name] = TextConstruct(text)
+        if weight is not None:
+            self.body.weights.append(((name,), replace(weight, leaf="")))  # the attribute is the parameter
+        return name
+
+    def _hold_in(self, owner: str, leaf: str, value: ir.Value, steps: tuple[Step, ...]) -> str:
+        """Makes a parameter of a module that is never called itself, such as a table that its parent reads."""
+        text, weight = self.style.parameter(self, leaf, value, "parameter", steps)
+        self._holders.setdefault(owner, {})[leaf] = text
+        holder = self.style.holder(self._holders[owner])
+        assert holder is not None and weight is not None
+        self.body.attributes[owner] = TextConstruct(holder)
+        self.body.weights.append(((owner,), replace(weight, leaf=leaf)))
+        return f"{owner}.{leaf}"
 
     def _is_layers(self, value: ir.Value) -> bool:
         """Whether a layer that is an attribute of this module holds a weight."""

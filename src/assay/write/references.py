@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
 from assay.errors import UnsupportedError
-from assay.write.parts import REFERENCE, Body, Path
+from assay.model import KEPT, Model, aliases_of, sizes_of
+from assay.write.parts import REFERENCE, Body, Construct, Index, InstanceConstruct, Path, SequenceConstruct
 from assay.write.table import NativeWeight
 from assay.write.weights import transpose
 
@@ -40,6 +42,74 @@ def _text(body: Body, style: Style, value: ir.Value) -> str:
     raise UnsupportedError(
         f"{value.name} is shared, and the layer that holds it stores it in another form than its other users need"
     )
+
+
+def other_names(root: Body, style: Style, model: Model) -> list[str]:
+    """The lines of the constructor that give parameters the further names that the source has for them, and that keep
+    parameters which nothing uses; both belong to the source's saved state."""
+    places = {style.native_path(path, weight.leaf): (path, weight) for path, weight in root.weights}
+    lines: list[str] = []
+    groups: dict[str, dict[str, str]] = {}
+    for value in model.graph.initializers.values():
+        held = next(
+            (place for place in places.values() if place[1].source.name == value.name and not place[1].index), None
+        )
+        unused = held is None and not value.uses() and value.metadata_props.get(KEPT) == "parameter"
+        if held is None and not unused:
+            continue
+        for name in aliases_of(value):
+            if name in places:
+                continue
+            owner, _, leaf = name.rpartition(".")
+            text = (
+                f"self.{attributes(style, *held)}" if held is not None else f"nn.Parameter(torch.zeros{_tuple(value)})"
+            )
+            prefix = _prefix(owner, places)
+            if prefix is not None and leaf.isidentifier():
+                path: Path = (*prefix, leaf)
+                if unused:
+                    root.weights.append((path, NativeWeight("", value)))
+                lines.append(f"self.{style.attribute_path(path, '')} = {text}")
+            elif not unused:
+                groups.setdefault(owner, {})[leaf] = text
+    for owner, parameters in groups.items():
+        around, _, name = owner.rpartition(".")
+        prefix, holder = _prefix(around, places), style.holder(parameters)
+        if prefix is None or not name.isidentifier() or holder is None:
+            continue
+        held_by = _construct_at(root, (*prefix, name))
+        place = style.attribute_path((*prefix, name), "")
+        if held_by is None:
+            lines.append(f"self.{place} = {holder}")
+        elif isinstance(held_by, InstanceConstruct):  # a module that is given the parameter when it is called
+            lines += [f"self.{place}.{leaf} = {text}" for leaf, text in parameters.items()]
+    return lines
+
+
+def _construct_at(root: Body, path: Path) -> Construct | None:
+    """What the written code makes at a place; None if there is nothing."""
+    body: Body | None = root
+    found: Construct | None = None
+    for part in path:
+        if isinstance(part, Index):
+            found = found.elements[part.number] if isinstance(found, SequenceConstruct) else None
+        else:
+            found = body.attributes.get(part) if body is not None else None
+        body = found.body if isinstance(found, InstanceConstruct) else None
+    return found
+
+
+def _tuple(value: ir.Value) -> str:
+    shape = sizes_of(value)
+    return f"({', '.join(map(str, shape))})" if shape else "(())"
+
+
+def _prefix(owner: str, places: Mapping[str, tuple[Path, NativeWeight]]) -> Path | None:
+    """The attributes that lead to a module of the source, if the written code has one there."""
+    if not owner:
+        return ()
+    found = next((path for name, (path, _) in places.items() if name.startswith(f"{owner}.")), None)
+    return None if found is None else found[: owner.count(".") + 1]
 
 
 def attributes(style: Style, path: Path, weight: NativeWeight) -> str:

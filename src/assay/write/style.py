@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -119,6 +119,10 @@ class Style:
     ) -> tuple[str, NativeWeight | None]:
         """The construct of a bare parameter (or of a constant array), and where its value comes from: None if it is all there."""
         raise NotImplementedError
+
+    def holder(self, parameters: Mapping[str, str]) -> str | None:
+        """The construct of something that only holds parameters, by name; None where there is no such thing."""
+        return None
 
     def constant(self, value: ir.Value) -> str | None:
         """A constant array as an expression, where a person would write its numbers; None for one to be kept as an attribute."""

@@ -32,7 +32,7 @@ from assay.frameworks.pytorch.bring_graph import Source, Translation, forward_ar
 from assay.frameworks.pytorch.bring_ops.common import Graph, NeedsStaticBatch, Weight
 from assay.frameworks.pytorch.bring_regions import nodes_in_line
 from assay.graph.passes.fold import fold
-from assay.model import NOTES, Model
+from assay.model import ALIASES, KEPT, NOTES, ROLE, Model
 
 _STATISTICS = ("running_mean", "running_var")
 # Modules that do nothing by themselves, or are opened by the module around them.
@@ -305,7 +305,29 @@ def _model(program: ExportedProgram, module: torch.nn.Module | None, name: str, 
         graph.graph.metadata_props[NOTES] = json.dumps(graph.notes)
     model = Model(name, ir.Model(graph.graph, ir_version=11, producer_name="assay"))
     fold(model, exact=True)  # what depends on known sizes alone, such as the mask of the future
+    if module is not None:
+        _keep_names(model, module)
     return model
+
+
+def _keep_names(model: Model, module: torch.nn.Module) -> None:
+    """What a strict `load_state_dict` asks for beyond the graph: other names of a parameter, and parameters of modules that
+    are written which evaluation does not use."""
+    initializers = model.graph.initializers
+    names: dict[int, list[str]] = {}
+    held = dict(module.named_parameters(remove_duplicate=False))
+    for name, parameter in held.items():
+        names.setdefault(id(parameter), []).append(name)
+    for group in names.values():
+        known = next((name for name in group if name in initializers), None)
+        if known is not None and len(group) > 1:
+            initializers[known].metadata_props[ALIASES] = json.dumps([name for name in group if name != known])
+        elif known is None and group[0].rpartition(".")[0] in model.modules:
+            array = held[group[0]].detach().cpu().numpy()
+            value = ir.Value(name=group[0], const_value=ir.tensor(array, name=group[0]), shape=ir.Shape(array.shape))
+            value.type = ir.TensorType(ir.DataType.from_numpy(array.dtype))
+            value.metadata_props.update({ROLE: "constant", KEPT: "parameter"})
+            initializers[group[0]] = value
 
 
 def _weights(program: ExportedProgram, module: torch.nn.Module | None, graph: Graph) -> dict[str, Weight]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,6 +135,9 @@ class PyTorchStyle(Style):
         self.constants |= role == "constant" and KEPT not in value.metadata_props
         fixed = ", persistent=False" if role == "constant" and KEPT not in value.metadata_props else ""
         return f"nn.Buffer(torch.zeros({shape}{dtype}){fixed})", weight
+
+    def holder(self, parameters: Mapping[str, str]) -> str | None:
+        return f"nn.ParameterDict({{{', '.join(f'{json.dumps(name)}: {text}' for name, text in parameters.items())}}})"
 
     def constant(self, value: ir.Value) -> str | None:
         assert value.const_value is not None

@@ -29,6 +29,8 @@ def embedding(call: Call, w: Builder) -> None:
     known = constant_of(call.x) is not None
     if (known and w.attribute_name is None) or call.x.dtype is None:
         return w.emit(call.y, f"{w.array(weight)}[{w.array(call.x)}]", light=True)
+    if w.holds(weight):  # a subclass of nn.Embedding, which is the table itself
+        return w.emit(call.y, f"F.embedding({w.array(call.x)}, {w.parameter(weight)})", light=True)
     layer = w.layer(
         "nn.Embedding",
         [positional(entries, "entries"), positional(features, "features")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from assay.frameworks.pytorch.rules.common import TABLE, call_layer, is_integer
 from assay.graph.calls import Call
-from assay.model import shape_of
+from assay.model import ORIGIN, shape_of
 from assay.write.body import Builder
 from assay.write.table import NativeWeight, keyword, positional
 from assay.write.weights import Step, transpose
@@ -22,6 +22,8 @@ def linear(call: Call, w: Builder) -> None:
         return w.emit(call.y, text, precedence=20 if bias is None else 10)
     rows, columns = shape_of(weight)[::-1] if transposed else shape_of(weight)
     steps: tuple[Step, ...] = () if transposed else (transpose(1, 0),)
+    if w.holds(weight) and not transposed and ORIGIN not in weight.metadata_props:
+        return _product(call, w)
     if w.holds(weight):
         operands = [w.use(call.x), w.parameter(weight, steps), *([] if bias is None else [w.parameter(bias)])]
         return w.emit(call.y, f"F.linear({', '.join(operands)})", light=True)
@@ -34,6 +36,17 @@ def linear(call: Call, w: Builder) -> None:
         keyword("bias", bias is not None, True),
     ]
     call_layer(call, w, "nn.Linear", arguments, weights)
+
+
+def _product(call: Call, w: Builder) -> None:
+    """A product with a parameter that the source itself keeps as (inputs, outputs)."""
+    weight, bias = w.parameter(call.weights["weight"]), call.weights.get("bias")
+    if bias is not None and call.x.shape is not None and len(call.x.shape) == 2:
+        return w.emit(call.y, f"torch.addmm({w.parameter(bias)}, {w.use(call.x)}, {weight})", light=True)
+    text = f"{w.use(call.x, 20)} @ {weight}"
+    if bias is None:
+        return w.emit(call.y, text, precedence=20)
+    w.emit(call.y, f"{text} + {w.parameter(bias)}", precedence=10)
 
 
 @TABLE.rule("Gemm")
