@@ -1,6 +1,6 @@
 """kill -9 of workers and of the manager at random moments: what is recorded stays, what is missing is added, nothing remains.
 
-    python benchmarks/faults.py --trials 200 --json docs/results/faults.json
+    python benchmarks/faults.py --trials 200 --jobs 4 --json docs/results/faults.json
 
 Each trial is a whole run, proofs included, over the fake framework of the tests (NumPy, so that there is time for hundreds),
 in a process of its own. At a random moment of it the manager or one of its workers is killed with SIGKILL; a run whose
