@@ -281,3 +281,10 @@ def test_a_file_that_could_run_code_is_refused(tmp_path: Path) -> None:
             archive.writestr(name, content)
         with pytest.raises(ModelError, match=message):
             assay.load(path)
+
+
+def test_what_is_frozen_is_said() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    module[0].requires_grad_(False)
+    model = assay.load(module, inputs=(torch.zeros(1, 3),))
+    assert any(note.startswith("0.weight and 1 more: requires no gradient here") for note in model.notes)

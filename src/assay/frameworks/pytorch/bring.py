@@ -424,6 +424,9 @@ def _say_what_is_lost(program: ExportedProgram, module: torch.nn.Module | None, 
     stacks = [node.meta["nn_module_stack"] for node in program.graph.nodes if node.meta.get("nn_module_stack")]
     used = {list(stack.values())[-1][0].partition("@")[0] for stack in stacks}
     lost: dict[str, list[str]] = {}
+    frozen = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
+    if frozen:
+        lost["requires no gradient here; the written code trains it, unless you freeze it there too"] = frozen
     absent: list[str] = []  # modules with weights of which evaluation uses none, such as an auxiliary classifier
     for path, part in module.named_modules():
         if any(path.startswith(f"{other}.") for other in absent):
