@@ -110,7 +110,7 @@ class Model:
             expected = tuple(value.const_value.shape.numpy())
             if expected != array.shape:
                 raise ModelError(f"{self.name}: {name} has shape {expected}, the array given has {array.shape}")
-            value.const_value = onnx_ir.tensor(array.astype(value.const_value.numpy().dtype), name=name)
+            value.const_value = onnx_ir.tensor(array.astype(value.const_value.dtype.numpy(), copy=False), name=name)
         return replace(self, ir=copy, _modules={})
 
     def trained_by(self, training: Training, notes: Sequence[str] = (), output: str | None = None) -> Model:

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,9 @@ class Session:
     def state(self) -> dict[str, np.ndarray]:
         self._note("state")
         return {name: array.copy() for name, array in self.arrays.items()}
+
+    def variables(self) -> Iterator[tuple[str, np.ndarray]]:
+        return iter(self.state().items())
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         for name, array in arrays.items():

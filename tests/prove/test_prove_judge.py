@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from assay.frameworks import Contestant
 from assay.model import intended
-from assay.prove.compare import Judge, Results, deviation
+from assay.prove.compare import Judge
 from assay.prove.evidence import disturbed, gather
 from assay.prove.oracle import evaluate
+from assay.prove.results import Results, deviation
 from assay.workloads import WORKLOADS
 from assay.write import Package, write
 

@@ -12,8 +12,8 @@ from assay.frameworks import Contestant
 from assay.frameworks import target as find_target
 from assay.measure import Entry, Plan, ProofResult, Proving, Record, measure
 from assay.measure.record import Cold, Outputs
-from assay.prove.compare import deviation
 from assay.prove.evidence import gather
+from assay.prove.results import deviation
 from assay.verbs.contestants import choose
 from assay.verbs.precision import check_timed, withheld
 from assay.verbs.proving import Prover

@@ -13,7 +13,7 @@ A framework folder holds the same files as every other:
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -106,12 +106,29 @@ class Framework:
     trains: tuple[str, ...] = ()  # packages whose losses and optimizers `bring_training.py` takes: "torch"
 
 
+class Converted(Mapping[str, np.ndarray]):
+    """Native arrays by path that become NumPy's when they are read, so that only one of them is there twice."""
+
+    def __init__(self, native: Mapping[str, Any], convert: Callable[[Any], np.ndarray]) -> None:
+        self._native = native
+        self._convert = convert
+
+    def __getitem__(self, path: str) -> np.ndarray:
+        return self._convert(self._native[path])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._native)
+
+    def __len__(self) -> int:
+        return len(self._native)
+
+
 @dataclass(frozen=True)
 class Gradients:
     """The loss, and its gradient with respect to every trainable parameter and float input."""
 
     loss: float
-    parameters: Mapping[str, np.ndarray]  # native path → gradient, shaped as the native parameter
+    parameters: Mapping[str, np.ndarray]  # native path → gradient, shaped as the native parameter; see `Converted`
     inputs: tuple[np.ndarray | None, ...]  # None for an integer input
 
 
@@ -173,6 +190,10 @@ class Session(Protocol):
 
     def state(self) -> dict[str, np.ndarray]:
         """Every parameter and statistic, by native path, as NumPy copies."""
+        ...
+
+    def variables(self) -> Iterator[tuple[str, np.ndarray]]:
+        """What `state` holds, one NumPy copy at a time: for a model that should not be in memory twice."""
         ...
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from assay.errors import AssayError, WorkerError
 from assay.measure import events
 from assay.measure.arm import Arm, Fail, TellState
+from assay.measure.arrays import remove_unfinished
 from assay.measure.background import Job, Script
 from assay.measure.crew import PROOF, Crew
 from assay.measure.plan import LATER, Curve, Plan, ProofResult, ProveCallback, Proving
@@ -94,6 +95,7 @@ class Prover:
         self._state(arm.name, events.PROVING, "")
         worker = yield from self._worker(arm)
         save = self._plan.array_file(arm.name, "proof")
+        remove_unfinished(save)
         worker.send(
             "prove",
             self._plan.effort.limits.prove,
@@ -148,6 +150,7 @@ class Prover:
 
     def _crashed(self, arm: Arm, error: WorkerError) -> None:
         self._discard(arm.contestant.host)
+        remove_unfinished(self._plan.array_file(arm.name, "proof"))
         self._settle(arm, "not-run", str(error), None)
         self._after(arm)
 

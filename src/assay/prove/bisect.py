@@ -19,10 +19,10 @@ from assay.frameworks.base import Contestant
 from assay.graph.calls import Call, calls_of
 from assay.model import Model
 from assay.prove import tolerance
-from assay.prove.compare import deviation
 from assay.prove.evidence import Evidence
 from assay.prove.oracle import evaluate
 from assay.prove.result import Divergence, Proof
+from assay.prove.results import deviation
 from assay.write import Package, write
 
 Run = Callable[[Contestant, Path, Path], list[np.ndarray]]

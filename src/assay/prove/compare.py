@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,62 +13,8 @@ from assay.graph.calls import calls_of
 from assay.model import DROPS, Model, constant_of, intended, scope_of
 from assay.prove import tolerance
 from assay.prove.result import Check, Proof
+from assay.prove.results import Arrays, Joined, Results, deviation, size_of
 from assay.write.package import Package
-from assay.write.weights import WeightMap, to_source
-
-Arrays = dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Results:
-    """What one contestant computed, under the graph's names."""
-
-    outputs: tuple[np.ndarray, ...]
-    loss: float | None
-    gradients: Arrays
-    input_gradients: Arrays
-    losses: np.ndarray
-    updates: Arrays  # what the steps added to each parameter and statistic
-    dropout: tuple[tuple[float, np.ndarray, np.ndarray], ...]  # rate, ones after training mode, ones after evaluation
-
-
-def read_results(
-    path: Path, model: Model, weights: Iterable[WeightMap], dropout: tuple[tuple[str, float], ...] = ()
-) -> Results:
-    """The arrays that a session saved under native paths, mapped back to the graph's names by these maps."""
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    shapes = {name: array.shape for name, array in model.weights().items()}
-    maps = [item for item in weights if item.source in shapes]
-
-    def back(prefix: str) -> Arrays:
-        native = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
-        return to_source(maps, native, shapes)
-
-    count = sum(name.startswith("output/") for name in arrays)
-    rates = [rate for _, rate in dropout]
-    return Results(
-        tuple(arrays[f"output/{index}"] for index in range(count)),
-        float(arrays["loss"]) if "loss" in arrays else None,
-        back("gradient/"),
-        {name: array for name, array in arrays.items() if name.startswith("input_gradient/")},
-        arrays.get("losses", np.zeros(0)),
-        back("update/"),
-        tuple((rate, arrays[f"dropout/{i}/trained"], arrays[f"dropout/{i}/evaluated"]) for i, rate in enumerate(rates)),
-    )
-
-
-def deviation(actual: np.ndarray, expected: np.ndarray, scale: float = 0.0) -> float:
-    """The largest difference relative to the largest expected element (at least `scale`); infinite where shapes differ or
-    a number is not finite on one side only."""
-    if actual.shape != expected.shape:
-        return math.inf
-    if not actual.size:
-        return 0.0
-    if not np.isfinite(actual).all() or not np.isfinite(expected).all():
-        return 0.0 if np.array_equal(actual, expected, equal_nan=True) else math.inf
-    difference = float(np.abs(actual.astype(np.float64) - expected.astype(np.float64)).max())
-    return difference / max(float(np.abs(expected).max()), scale, np.finfo(np.float64).tiny) if difference else 0.0
 
 
 @dataclass
@@ -136,31 +81,39 @@ class Judge:
         gradients = tolerance.GRADIENTS + slack
         steps = tolerance.STEPS + 10 * slack
         loss, losses = {"loss": np.asarray(results.loss)}, {"loss": np.asarray(reference.loss)}
-        silent = silent_parameters(reference.gradients)
+        silent = silent_parameters(reference.gradient_sizes)
         return [
             _check("loss", loss, losses, tolerance.OUTPUTS + slack),
             _check(
                 "gradients",
-                results.gradients | results.input_gradients,
-                reference.gradients | reference.input_gradients,
+                Joined(results.gradients, results.input_gradients),
+                Joined(reference.gradients, reference.input_gradients),
                 gradients,
+                sizes=reference.gradient_sizes,
                 scales=dict.fromkeys(silent, tolerance.SILENT / gradients),
             ),
             _check(
                 "steps",
-                self._updates(results, "parameter") | {"losses": results.losses},
-                self._updates(reference, "parameter") | {"losses": reference.losses},
+                Joined(self._updates(results, "parameter"), {"losses": results.losses}),
+                Joined(self._updates(reference, "parameter"), {"losses": reference.losses}),
                 steps,
+                sizes=reference.update_sizes,
                 scaled_apart=("losses",),
                 scales=dict.fromkeys(silent, tolerance.SILENT_STEPS / steps),
             ),
-            _check("statistics", self._updates(results, "statistic"), self._updates(reference, "statistic"), steps),
+            _check(
+                "statistics",
+                self._updates(results, "statistic"),
+                self._updates(reference, "statistic"),
+                steps,
+                sizes=reference.update_sizes,
+            ),
         ]
 
     def _updates(self, results: Results, role: str) -> Arrays:
         """What the steps added to the parameters, or to the running statistics."""
         values = self.model.graph.initializers
-        return {name: array for name, array in results.updates.items() if self.model.role(values[name]) == role}
+        return Joined(results.updates, only=[name for name in results.updates if self.model.role(values[name]) == role])
 
     def _dropout(self, results: Results) -> Check:
         """Rate, scale, and absence in evaluation, of every dropout layer of the graph."""
@@ -219,9 +172,8 @@ def _dropout_fault(rate: float, trained: np.ndarray, evaluated: np.ndarray) -> s
     return None
 
 
-def silent_parameters(gradients: Arrays) -> list[str]:
-    """The parameters whose gradient is zero in exact arithmetic, and rounding in any other."""
-    sizes = {name: float(np.abs(array).max(initial=0.0)) for name, array in gradients.items()}
+def silent_parameters(sizes: Mapping[str, float]) -> list[str]:
+    """The parameters whose gradient is zero in exact arithmetic, and rounding in any other; of all gradients' sizes."""
     largest = max(sizes.values(), default=0.0)
     return [name for name, size in sizes.items() if size <= tolerance.SILENT * largest]
 
@@ -233,17 +185,18 @@ def _check(
     limit: float,
     scaled_apart: tuple[str, ...] = (),
     scales: Mapping[str, float] | None = None,
+    sizes: Mapping[str, float] | None = None,
 ) -> Check:
     """Compares arrays by name. A tensor much smaller than its neighbours is judged by their size: by `scales` of the largest,
-    by name, or `SMALLEST_SCALE` of it."""
-    fractions = scales or {}
+    by name, or `SMALLEST_SCALE` of it. `sizes` are those of expected arrays, as far as they are known."""
+    fractions, known = scales or {}, sizes or {}
     if missing := sorted(set(expected) ^ set(actual)):
         side = "is missing" if missing[0] in expected else "was not expected"
         return Check(name, "different", len(actual), missing[0], reason=f"{missing[0]} {side}")
     if not expected:
         return Check(name, "equal", 0)
     largest = max(
-        (float(np.abs(array).max(initial=0.0)) for key, array in expected.items() if key not in scaled_apart),
+        (known[key] if key in known else size_of(expected[key]) for key in expected if key not in scaled_apart),
         default=0.0,
     )
     if not math.isfinite(largest):

@@ -17,6 +17,11 @@ from assay.nn.losses import BinaryCrossEntropy, CrossEntropy
 STEPS = 5
 BATCH = 4
 
+LARGE = 20_000_000  # parameters; larger models are proven on fewer examples
+FEW = 2
+_AVERAGED = 8  # numbers that a batch normalisation must have to average, or rounding is most of its gradient
+_BLOCK = 1 << 20  # elements of a weight that are disturbed at a time
+
 # Dyadic numbers: exact in float32, through which some frameworks push hyper-parameters. The warm-up ends within the steps.
 DYADIC: dict[str, Any] = {
     "LEARNING_RATE": 2**-7,
@@ -42,6 +47,7 @@ class Evidence:
     inputs: tuple[np.ndarray, ...]
     targets: np.ndarray | None
     steps: tuple[tuple[tuple[np.ndarray, ...], np.ndarray], ...]
+    reduced: str | None = None  # in a phrase, what is smaller than usual because the model is large
 
     def save(self, path: Path) -> None:
         """The .npz file that workers read."""
@@ -54,14 +60,58 @@ class Evidence:
         np.savez(path, **arrays)
 
 
-def gather(model: Model, seed: int = 0, batch: int = BATCH, steps: int = STEPS) -> Evidence:
-    """Random evidence for a model: normal floats (no ties, no zeros), integers within the tables that they index."""
+def gather(model: Model, seed: int = 0, batch: int | None = None, steps: int = STEPS) -> Evidence:
+    """Random evidence for a model: normal floats (no ties, no zeros), integers within the tables that they index.
+
+    Sizes that the model leaves open are `batch`. By default they are `BATCH`, and of a large model the examples are `FEW`.
+    """
+    sizes = _Sizes(batch or BATCH)
+    reduced = _reduced(model, sizes) if batch is None else None
     generator = np.random.Generator(np.random.Philox(key=[seed, 0xA55A]))
-    inputs = _inputs(model, generator, batch)
+    inputs = _inputs(model, generator, sizes)
     if model.training is None:
-        return Evidence(inputs, None, ())
-    later = tuple((_inputs(model, generator, batch), _targets(model, generator, batch)) for _ in range(steps))
-    return Evidence(inputs, _targets(model, generator, batch), later)
+        return Evidence(inputs, None, (), reduced)
+    later = tuple((_inputs(model, generator, sizes), _targets(model, generator, sizes)) for _ in range(steps))
+    return Evidence(inputs, _targets(model, generator, sizes), later, reduced)
+
+
+class _Sizes(dict[str, int]):
+    """The sizes of open axes by name; those that have none of their own are all the same."""
+
+    def __init__(self, usual: int) -> None:
+        self._usual = usual
+
+    def __missing__(self, name: str) -> int:
+        return self._usual
+
+    def of(self, value: ir.Value) -> list[int]:
+        return [self[size] if isinstance(size, str) else size for size in shape_of(value)]
+
+
+def _reduced(model: Model, sizes: _Sizes) -> str | None:
+    """Makes the examples of a large model fewer, where that is open, and says so."""
+    parameters = sum(array.size for array in model.weights().values())
+    first = {shape_of(value)[0] for value in model.graph.inputs if value.shape is not None and len(value.shape)}
+    names = [name for name in first if isinstance(name, str)]
+    if parameters < LARGE or not names or not _few_suffice(model):
+        return None
+    sizes.update(dict.fromkeys(names, FEW))
+    return (
+        f"proven on {FEW} examples instead of {BATCH}, because the model is large ({parameters / 1e6:.0f} M parameters)"
+    )
+
+
+def _few_suffice(model: Model) -> bool:
+    """Whether every batch normalisation still averages over enough numbers: of two it makes -1 and 1, whatever they are."""
+    for node in model.graph:
+        if node.op_type == "BatchNormalization":
+            value = node.inputs[0]
+            if value is None or value.shape is None:
+                return False
+            known = [size for size in shape_of(value)[2:] if isinstance(size, int)]
+            if FEW * math.prod(known) < _AVERAGED:
+                return False
+    return True
 
 
 _LARGEST = 1 << 30  # elements of an input
@@ -82,11 +132,11 @@ def _check(value: ir.Value) -> None:
         raise DataError(f"no random data can stand for the model's inputs: {value.name!r} {reason}")
 
 
-def _inputs(model: Model, generator: np.random.Generator, batch: int) -> tuple[np.ndarray, ...]:
+def _inputs(model: Model, generator: np.random.Generator, sizes: _Sizes) -> tuple[np.ndarray, ...]:
     found = []
     for value in model.graph.inputs:
         _check(value)
-        shape = [batch if isinstance(size, str) else size for size in shape_of(value)]
+        shape = sizes.of(value)
         dtype = value.dtype.numpy() if value.dtype is not None else np.dtype("float32")
         if np.issubdtype(dtype, np.integer):
             found.append(generator.integers(0, _entries(model, value.name), shape).astype(dtype))
@@ -111,9 +161,9 @@ def _entries(model: Model, name: str | None) -> int:
     return min(rows, default=2)
 
 
-def _targets(model: Model, generator: np.random.Generator, batch: int) -> np.ndarray:
+def _targets(model: Model, generator: np.random.Generator, sizes: _Sizes) -> np.ndarray:
     assert model.training is not None
-    shape = [batch if isinstance(size, str) else size for size in shape_of(model.graph.outputs[0])]
+    shape = sizes.of(model.graph.outputs[0])
     if isinstance(model.training.loss, CrossEntropy):
         return generator.integers(0, shape[-1], shape[:-1])
     if isinstance(model.training.loss, BinaryCrossEntropy):
@@ -128,10 +178,15 @@ def disturbed(model: Model, seed: int = 0) -> Model:
     generator = np.random.Generator(np.random.Philox(key=[seed, 0xD157]))
     arrays = {}
     for name, array in model.weights().items():
-        noise = generator.standard_normal(array.shape)
-        if model.role(model.graph.initializers[name]) == "statistic":
-            arrays[name] = (np.abs(array) * 0.5 + 0.25 + np.abs(noise) * 0.25).astype(array.dtype)
-        else:
-            spread = float(array.std()) if array.size else 0.0
-            arrays[name] = (array + 0.1 * (spread or 1.0) * noise).astype(array.dtype)
+        statistic = model.role(model.graph.initializers[name]) == "statistic"
+        spread = 0.0 if statistic or not array.size else float(array.std())
+        arrays[name] = np.empty(array.shape, array.dtype)
+        old, new = array.reshape(-1), arrays[name].reshape(-1)
+        for start in range(0, old.size, _BLOCK):  # the noise is in float64, and would be two more weights' worth
+            part = old[start : start + _BLOCK]
+            noise = generator.standard_normal(part.shape)
+            if statistic:
+                new[start : start + _BLOCK] = np.abs(part) * 0.5 + 0.25 + np.abs(noise) * 0.25
+            else:
+                new[start : start + _BLOCK] = part + 0.1 * (spread or 1.0) * noise
     return model.with_weights(arrays)

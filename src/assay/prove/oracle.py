@@ -108,7 +108,10 @@ def _spread(
 
 
 def in_float64(model: Model) -> ir.Model:
-    """A copy of the graph in which every float32 is a float64, normalisations' inner type included."""
+    """A copy of the graph in which every float32 is a float64, normalisations' inner type included.
+
+    Weights are converted whenever their numbers are asked for, and are never in memory as a whole.
+    """
     copy = model.ir.clone()
     graph = copy.graph
     nodes = list(ir.traversal.RecursiveGraphIterator(graph))
@@ -118,15 +121,25 @@ def in_float64(model: Model) -> ir.Model:
         if value.dtype == ir.DataType.FLOAT:
             value.type = ir.TensorType(ir.DataType.DOUBLE)
         if value.const_value is not None and value.const_value.dtype == ir.DataType.FLOAT:
-            exact = exact_of(value)
-            array = value.const_value.numpy().astype(np.float64)
-            value.const_value = ir.tensor(array if exact is None else np.full_like(array, exact), name=value.name)
+            value.const_value = _double(value.const_value, exact_of(value), value.name)
     for node in nodes:
         schema = onnx.defs.get_schema(node.op_type, graph.opset_imports.get(node.domain, 1), node.domain)
         if "stash_type" in schema.attributes and node.op_type not in _IN_INPUT_TYPE:
             node.attributes["stash_type"] = ir.AttrInt64("stash_type", _DOUBLE)
     widen(graph)
     return copy
+
+
+def _double(single: ir.TensorProtocol, exact: float | None, name: str | None) -> ir.TensorProtocol:
+    """The tensor in float64; `exact` is the one number that it stands for, if float32 does not hold it."""
+    if exact is not None:
+        return ir.tensor(np.full(single.shape.numpy(), exact, np.float64), name=name)
+    return ir.LazyTensor(
+        lambda: ir.tensor(single.numpy().astype(np.float64)),
+        ir.DataType.DOUBLE,
+        shape=ir.Shape(single.shape.numpy()),
+        name=name,
+    )
 
 
 def evaluate(model: Model, inputs: Mapping[str, np.ndarray], wanted: Iterable[str] | None = None) -> list[np.ndarray]:
@@ -142,15 +155,42 @@ def evaluate(model: Model, inputs: Mapping[str, np.ndarray], wanted: Iterable[st
         by_name.update({value.name: value for value in double.graph.inputs})
         double.graph.outputs.clear()
         double.graph.outputs.extend(by_name[name] for name in names)
+    weights = {name: value.const_value for name, value in double.graph.initializers.items()}
+    double.graph.initializers.clear()
     evaluator = ReferenceEvaluator(ir.to_proto(double), new_ops=[Gelu, HardSwish, GatherElements, ConvTranspose])
     _restore_attributes(evaluator)
     given = {
         name: array.astype(np.float64) if np.issubdtype(array.dtype, np.floating) else array
         for name, array in inputs.items()
     }
-    results = evaluator.run(None, given)
-    assert isinstance(results, list)  # a dictionary comes from intermediate results only
-    return results
+    return _run(evaluator, given, weights, names)
+
+
+def _run(
+    evaluator: ReferenceEvaluator,
+    given: dict[str, np.ndarray],
+    weights: Mapping[str, ir.TensorProtocol | None],
+    wanted: Sequence[str | None],
+) -> list[np.ndarray]:
+    """The values that are wanted. The evaluator's own `run` keeps every intermediate result and every weight to the end;
+    here a result is let go after the last node that reads it, and a weight is there while its node runs."""
+    nodes = evaluator.rt_nodes_
+    arrays = {name: tensor for name, tensor in weights.items() if tensor is not None}
+    if any(node.need_context() for node in nodes):  # its subgraphs may read anything
+        given |= {name: tensor.numpy() for name, tensor in arrays.items()}
+        results = evaluator.run(wanted, given)
+        assert isinstance(results, list)  # a dictionary comes from intermediate results only
+        return results
+    last = {name: index for index, node in enumerate(nodes) for name in node.input}
+    kept = {"", *wanted}
+    values: dict[str, Any] = {"": None, **given}
+    for index, node in enumerate(nodes):
+        inputs = [values[name] if name in values else arrays[name].numpy() for name in node.input]
+        values.update(zip(node.output, node.run(*inputs), strict=False))
+        for name in {*node.input, *node.output} - kept:
+            if last.get(name, -1) <= index:
+                values.pop(name, None)
+    return [values[name] if name in values else arrays[name or ""].numpy() for name in wanted]
 
 
 def _restore_attributes(evaluator: ReferenceEvaluator) -> None:

@@ -52,6 +52,7 @@ class Proof:
     checks: tuple[Check, ...] = ()
     divergence: Divergence | None = None
     allowances: tuple[str, ...] = ()
+    reduced: str | None = None  # what was smaller than usual, because the model is large
 
     @property
     def worst(self) -> Worst | None:

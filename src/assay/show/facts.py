@@ -140,6 +140,7 @@ class Proof:
     checks: tuple[Check, ...] = ()
     divergence: Divergence | None = None
     allowances: tuple[str, ...] = ()  # operators whose float64 is less than float64 there, with the error allowed
+    reduced: str | None = None  # what the proof was made smaller in, because the model is large
 
 
 @dataclass(frozen=True)

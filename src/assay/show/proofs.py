@@ -70,6 +70,8 @@ def _beneath(proofs: Sequence[Proof], signs: Signs) -> Iterable[Text]:
             yield _line(signs, signs.not_run, proof.contestant, proof.reason or "no reason given")
         for allowance in proof.allowances:
             yield _line(signs, signs.allowance, proof.contestant, allowance)
+    for reduced in dict.fromkeys(proof.reduced for proof in proofs if proof.reduced):
+        yield Text(signs.plain(words.one_line(reduced)))
 
 
 def _line(signs: Signs, mark: str, contestant: str, *parts: str) -> Text:

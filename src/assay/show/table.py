@@ -376,7 +376,8 @@ def calibration_of(comparison: Comparison) -> tuple[str, ...]:
 
 def notes_of(comparison: Comparison) -> tuple[str, ...]:
     """What a reader should know of the machine and of the verdict, each said once, as sentences."""
-    notes = (*comparison.environment.notes, *comparison.verdict.notes, *_cache_notes(comparison))
+    reduced = [proof.reduced for proof in comparison.proofs if proof.reduced]
+    notes = (*reduced, *comparison.environment.notes, *comparison.verdict.notes, *_cache_notes(comparison))
     return tuple(dict.fromkeys(words.sentence(note) for note in notes))
 
 

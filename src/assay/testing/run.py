@@ -19,9 +19,9 @@ from assay.frameworks.base import Gradients, Session
 from assay.graph.calls import calls_of
 from assay.model import Model
 from assay.prove import tolerance
-from assay.prove.compare import deviation
 from assay.prove.evidence import disturbed, gather
 from assay.prove.oracle import evaluate
+from assay.prove.results import deviation
 from assay.testing.case import Case
 from assay.testing.gaps import Fault
 from assay.write import Package, write

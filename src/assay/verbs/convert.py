@@ -104,6 +104,7 @@ def proof_facts(proof: Proof) -> facts.Proof:
         ),
         facts.Divergence(**vars(proof.divergence)) if proof.divergence is not None else None,
         proof.allowances,
+        proof.reduced,
     )
 
 

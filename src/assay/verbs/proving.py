@@ -19,9 +19,9 @@ from assay.measure.venvs import Environment
 from assay.model import Model
 from assay.prove import FLOAT32, Check, Judge, Proof
 from assay.prove.bisect import bisect
-from assay.prove.compare import deviation, read_results
 from assay.prove.evidence import DYADIC, Evidence, disturbed, gather
 from assay.prove.oracle import evaluate
+from assay.prove.results import deviation, read_results
 from assay.verbs.contestants import Field
 from assay.write import Package, write
 
@@ -115,7 +115,7 @@ class Prover:
         """The callback that `measure` asks: None for equal, else the reason in one line."""
         package = self.packages[contestant.target]
         results = read_results(result.arrays, package.model, package.weights, result.dropout)
-        proof = self.judge.judge(contestant, package, results, result.errors)
+        proof = replace(self.judge.judge(contestant, package, results, result.errors), reduced=self.evidence.reduced)
         self.keep(proof)
         return None if proof.status == "equal" else proof.reason or proof.status
 

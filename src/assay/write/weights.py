@@ -91,6 +91,11 @@ class WeightMap:
     steps: tuple[Step, ...] = ()
     rows: tuple[int, int] | None = None  # the part of the native array's first axis that it is; None: the whole array
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the native array is the graph's as it is, but for a shape with the same order of elements."""
+        return not self.steps and self.rows is None and all(part is None for part in self.index)
+
     def part_of(self, native: np.ndarray) -> np.ndarray:
         """This map's part of the native array."""
         return native if self.rows is None else native[slice(*self.rows)]
@@ -173,16 +178,32 @@ def to_source(
     maps: Iterable[WeightMap], native: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, np.ndarray]:
     """Initializer name → array, put together from the native parts that are present; a source with a missing part is left out."""
+    present = whole_sources(maps, native, shapes)
+    return {source: one_source(parts, native, shapes[source]) for source, parts in present.items()}
+
+
+def whole_sources(
+    maps: Iterable[WeightMap], native: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, list[WeightMap]]:
+    """Initializer name → its parts, of those whose parts are all present; only shapes are looked at."""
     by_source: dict[str, list[WeightMap]] = {}
     for item in maps:
         by_source.setdefault(item.source, []).append(item)
-    found = {}
-    for source, parts in by_source.items():
-        present = [part for part in parts if part.native in native]
-        covered = sum(part.part_of(native[part.native]).size for part in present)
-        if len(present) == len(parts) and covered == math.prod(shapes[source]):
-            array = np.empty(shapes[source], dtype=native[present[0].native].dtype)
-            for part in present:
-                part.to_source(native[part.native], array)
-            found[source] = array
-    return found
+    return {
+        source: parts
+        for source, parts in by_source.items()
+        if all(part.native in native for part in parts)
+        and sum(part.part_of(native[part.native]).size for part in parts) == math.prod(shapes[source])
+    }
+
+
+def one_source(parts: list[WeightMap], native: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """The graph's array from its native parts, each of which is looked up once."""
+    array: np.ndarray | None = None
+    for part in parts:
+        found = native[part.native]
+        if array is None:
+            array = np.empty(shape, found.dtype)
+        part.to_source(found, array)
+    assert array is not None
+    return array

@@ -11,7 +11,7 @@ import importlib.util
 import itertools
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ import numpy as np
 from flax import nnx
 
 from assay.errors import ModelError, NotFoundError, unknown
-from assay.frameworks.base import DropoutSample, Gradients, Span, first_output
+from assay.frameworks.base import Converted, DropoutSample, Gradients, Span, first_output
 from assay.frameworks.tracing import with_jax
 
 MODES = ("jit", "eager")
@@ -94,9 +94,12 @@ class Session:
     # The model's variables
 
     def state(self) -> dict[str, np.ndarray]:
+        return dict(self.variables())
+
+    def variables(self) -> Iterator[tuple[str, np.ndarray]]:
         self._enter()
         arrays = _named(self._state.parameters) | _named(self._state.statistics)
-        return {name: np.array(array) for name, array in arrays.items() if name in self._names}
+        return ((name, np.array(array)) for name, array in arrays.items() if name in self._names)
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._enter()
@@ -113,9 +116,10 @@ class Session:
         def replace(path: tuple[Any, ...], old: jax.Array) -> jax.Array:
             if (name := _name(path)) not in arrays:
                 return old
-            if arrays[name].shape != old.shape:
-                raise ModelError(f"{name} has the shape {old.shape}; the array given for it has {arrays[name].shape}")
-            return jnp.array(arrays[name], old.dtype)
+            array = arrays[name]
+            if array.shape != old.shape:
+                raise ModelError(f"{name} has the shape {old.shape}; the array given for it has {array.shape}")
+            return jnp.array(array, old.dtype)
 
         replaced: dict[str, Any] = jax.tree.map_with_path(replace, tree)
         return replaced
@@ -186,7 +190,7 @@ class Session:
         found = dict(zip(floats, by_input, strict=True))
         return Gradients(
             float(loss),
-            {name: np.array(array) for name, array in _named(parameters).items()},
+            Converted(_named(parameters), np.array),
             tuple(np.array(found[index]) if index in found else None for index in range(len(inputs))),
         )
 

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from assay.errors import DataError, unknown
-from assay.frameworks.base import DropoutSample, Gradients, Span
+from assay.frameworks.base import Converted, DropoutSample, Gradients, Span
 from assay.frameworks.keras.backends import Runner, backend
 
 _FLOATX = {"float32": "float32", "float64": "float64", "bfloat16": "float32"}  # of variables and inputs
@@ -50,8 +50,11 @@ class Session:
     # ------------------------------------------------------------------------------------------------ parameters
 
     def state(self) -> dict[str, np.ndarray]:
+        return dict(self.variables())
+
+    def variables(self) -> Iterator[tuple[str, np.ndarray]]:
         self._settle()
-        return {weight.path: _numpy(weight.value) for weight in self.model.weights}
+        return ((weight.path, _numpy(weight.value)) for weight in self.model.weights)
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._settle()
@@ -91,7 +94,7 @@ class Session:
         paths = [variable.path for variable in self.model.trainable_variables]
         return Gradients(
             loss=float(_numpy(loss)),
-            parameters={path: _numpy(gradient) for path, gradient in zip(paths, of_parameters, strict=True)},
+            parameters=Converted(dict(zip(paths, of_parameters, strict=True)), _numpy),
             inputs=tuple(None if gradient is None else _numpy(gradient) for gradient in of_inputs),
         )
 

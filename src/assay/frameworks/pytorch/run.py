@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from assay.errors import WorkerError
-from assay.frameworks.base import DropoutSample, Gradients, Span
+from assay.frameworks.base import Converted, DropoutSample, Gradients, Span
 from assay.frameworks.tracing import with_torch
 
 # Of parameters and inputs; in bfloat16 the operators that autocast chooses compute.
@@ -61,7 +61,10 @@ class Session:
         self._rates = {path: rate for path, _, rate in _dropout_layers(self.model)}
 
     def state(self) -> dict[str, np.ndarray]:
-        return {path: _numpy(value) for path, value in self._state_tensors().items()}
+        return dict(self.variables())
+
+    def variables(self) -> Iterator[tuple[str, np.ndarray]]:
+        return ((path, _numpy(value)) for path, value in self._state_tensors().items())
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         own = self._state_tensors()
@@ -73,7 +76,7 @@ class Session:
             for path, array in arrays.items():
                 if own[path].shape != array.shape:
                     raise WorkerError(f"{path} has shape {tuple(own[path].shape)}; an array of {array.shape} was given")
-                own[path].copy_(torch.from_numpy(np.array(array)))
+                own[path].copy_(torch.from_numpy(array if array.flags.carray else np.array(array)))
 
     def _state_tensors(self) -> dict[str, Tensor]:
         # num_batches_tracked counts calls; no other framework has it and nothing written here reads it.
@@ -102,14 +105,14 @@ class Session:
         loss = self._loss(self.model, *leaves, targets)
         loss.backward()
         parameters = {
-            path: _numpy(torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
+            path: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             for path, parameter in self.model.named_parameters(remove_duplicate=False)
             if parameter.requires_grad
         }
         self.model.zero_grad()
         return Gradients(
             loss=loss.item(),
-            parameters=parameters,
+            parameters=Converted(parameters, _numpy),
             inputs=tuple(_input_gradient(leaf) for leaf in leaves),
         )
 

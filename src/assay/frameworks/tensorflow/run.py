@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from assay.errors import WorkerError
-from assay.frameworks.base import DropoutSample, Gradients, Span, first_output
+from assay.frameworks.base import Converted, DropoutSample, Gradients, Span, first_output
 from assay.frameworks.tracing import with_tensorflow
 
 _MODES = ("graph", "eager", "xla")
@@ -75,7 +75,10 @@ class Session:
         return compiled
 
     def state(self) -> dict[str, np.ndarray]:
-        return {path: np.array(variable) for path, variable in self._variables.items()}
+        return dict(self.variables())
+
+    def variables(self) -> Iterator[tuple[str, np.ndarray]]:
+        return ((path, np.array(variable)) for path, variable in self._variables.items())
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         own = self._variables
@@ -109,7 +112,7 @@ class Session:
         loss, parameters, input_gradients = self._gradients(tuple(inputs), targets)
         return Gradients(
             loss=float(loss),
-            parameters={path: np.array(value) for path, value in parameters.items()},
+            parameters=Converted(parameters, np.array),
             inputs=tuple(None if value is None else np.array(value) for value in input_gradients),
         )
 

@@ -29,8 +29,8 @@ from assay.measure.effort import QUICK, Effort, Limits
 from assay.model import Model, shape_of
 from assay.nn.optimizers import SGD, Training
 from assay.prove import Judge, Proof
-from assay.prove.compare import Results, read_results
 from assay.prove.evidence import Evidence, gather
+from assay.prove.results import Results, read_results
 from assay.testing.zoo.case import Case, Made, Source, find_source
 from assay.verbs.contestants import Field, choose
 from assay.verbs.proving import Prover

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -53,7 +53,10 @@ class Original:
         """It is always off."""
 
     def state(self) -> dict[str, np.ndarray]:
-        return {name: np.asarray(array) for name, array in self._arrays().items()}
+        return dict(self.variables())
+
+    def variables(self) -> Iterator[tuple[str, np.ndarray]]:
+        return ((name, np.asarray(array)) for name, array in self._arrays().items())
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._state = self._with(self._state, {name: jnp.asarray(array, jnp.float64) for name, array in arrays.items()})

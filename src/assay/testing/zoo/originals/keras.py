@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -44,7 +44,10 @@ class Original:
         """It is always off."""
 
     def state(self) -> dict[str, np.ndarray]:
-        return {path: variable.numpy() for path, variable in self._paths.items()}
+        return dict(self.variables())
+
+    def variables(self) -> Iterator[tuple[str, np.ndarray]]:
+        return ((path, variable.numpy()) for path, variable in self._paths.items())
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         for path, array in arrays.items():

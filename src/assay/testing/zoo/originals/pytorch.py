@@ -44,7 +44,10 @@ class Original:
         """It is always off."""
 
     def state(self) -> dict[str, np.ndarray]:
-        return {name: _numpy(tensor) for name, tensor in self._tensors().items()}
+        return dict(self.variables())
+
+    def variables(self) -> Iterator[tuple[str, np.ndarray]]:
+        return ((name, _numpy(tensor)) for name, tensor in self._tensors().items())
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         own = self._tensors()
