@@ -51,14 +51,14 @@ def gather_elements(x, indices, axis=0):
 def flat_places(indices, sizes):
     """The places in a flattened array that rows of indices name."""
     place = 0
-    for axis, size in enumerate(sizes):
+    for axis, size in enumerate(ops.cast(size, "int64") for size in sizes):
         place = place * size + from_start(ops.cast(indices[..., axis], "int64"), size)
     return place
 
 
 def gather_nd(x, indices, batch_dims=0):
     """The slices of x that the rows of the indices name, after axes that both share."""
-    depth, shape = indices.shape[-1], tuple(x.shape)
+    depth, shape = indices.shape[-1], tuple(ops.shape(x))
     if not batch_dims:
         flat = ops.reshape(x, (-1, *shape[depth:]))
         return ops.take(flat, flat_places(indices, shape[:depth]), axis=0)
@@ -81,7 +81,7 @@ def scatter_elements(x, indices, updates, axis=0, reduction=None):
 
 def scatter_nd(x, indices, updates, reduction=None):
     """x with slices put in (or added, multiplied …) where the rows of the indices say."""
-    depth, shape = indices.shape[-1], tuple(x.shape)
+    depth, shape = indices.shape[-1], tuple(ops.shape(x))
     places = flat_places(ops.reshape(indices, (-1, depth)), shape[:depth])[:, None]
     updates = ops.reshape(updates, (-1, *shape[depth:]))
     flat = ops.reshape(x, (-1, *shape[depth:]))
