@@ -114,7 +114,7 @@ class LayerNorm(tf.Module):
         self.offset = tf.Variable(tf.zeros(features))
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        x -= tf.reduce_mean(x, -1, keepdims=True)
+        x = x - tf.reduce_mean(x, -1, keepdims=True)  # not -=, which a variable would refuse
         variance = tf.reduce_mean(tf.square(x), -1, keepdims=True)
         return x * tf.math.rsqrt(variance + self.epsilon) * self.scale + self.offset
 
