@@ -287,4 +287,8 @@ def test_what_is_frozen_is_said() -> None:
     module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     module[0].requires_grad_(False)
     model = assay.load(module, inputs=(torch.zeros(1, 3),))
-    assert any(note.startswith("0.weight and 1 more: requires no gradient here") for note in model.notes)
+    assert any(note.startswith("0.bias and 1 more: requires no gradient") for note in model.notes)
+    assert set(model.weights()) == {"2.weight", "2.bias"}
+    for framework in ("pytorch", "tensorflow", "keras", "jax"):
+        written = {item.source for item in model.write(framework).weights if item.role == "parameter"}
+        assert written == {"2.weight", "2.bias"}

@@ -338,21 +338,33 @@ def _weights(program: ExportedProgram, module: torch.nn.Module | None, graph: Gr
         **signature.inputs_to_buffers,
         **signature.inputs_to_lifted_tensor_constants,
     }
+    frozen = _frozen(module)
     found = {}
     for node in program.graph.nodes:
         if node.op != "placeholder" or node.name not in named:
             continue
         path = named[node.name]
         tensor = program.state_dict[path] if path in program.state_dict else program.constants[path]
-        role = "parameter" if node.name in signature.inputs_to_parameters else "constant"
+        trained = node.name in signature.inputs_to_parameters and path not in frozen
+        role = "parameter" if trained else "constant"
         if path.rpartition(".")[2] in _STATISTICS and tensor.is_floating_point():
             role = "statistic"
         if tensor.dtype == torch.bfloat16 or tensor.is_complex():
             raise ModelError(f"{path} is of type {tensor.dtype}: bring the model in float32 (module.float())")
         array = tensor.detach().cpu().resolve_conj().resolve_neg().numpy()
-        kept = path in signature.buffers and path not in signature.non_persistent_buffers
+        kept = path in frozen or (path in signature.buffers and path not in signature.non_persistent_buffers)
         found[node.name] = Weight(path, array, role, len(node.users), kept)
     return found
+
+
+def _frozen(module: torch.nn.Module | None) -> set[str]:
+    """The parameters that training leaves as they are. Of a module with all of them frozen, none: it was made ready to
+    predict, and would have nothing to train."""
+    if module is None:
+        return set()
+    every = dict(module.named_parameters(remove_duplicate=False))
+    found = {name for name, parameter in every.items() if not parameter.requires_grad}
+    return set() if len(found) == len(every) else found
 
 
 def _outputs(program: ExportedProgram) -> list[tuple[str, Any]]:
@@ -424,9 +436,8 @@ def _say_what_is_lost(program: ExportedProgram, module: torch.nn.Module | None, 
     stacks = [node.meta["nn_module_stack"] for node in program.graph.nodes if node.meta.get("nn_module_stack")]
     used = {list(stack.values())[-1][0].partition("@")[0] for stack in stacks}
     lost: dict[str, list[str]] = {}
-    frozen = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
-    if frozen:
-        lost["requires no gradient here; the written code trains it, unless you freeze it there too"] = frozen
+    if frozen := _frozen(module):
+        lost["requires no gradient, and is a buffer in the written code, which is not trained either"] = sorted(frozen)
     absent: list[str] = []  # modules with weights of which evaluation uses none, such as an auxiliary classifier
     for path, part in module.named_modules():
         if any(path.startswith(f"{other}.") for other in absent):
