@@ -29,9 +29,7 @@ class Original:
     """
 
     def __init__(self, model: nn.Module, example: Any, training: Training) -> None:
-        self._module = model.double().requires_grad_(
-            True
-        )  # what it froze is trained by the written code, as a note says
+        self._module = model.double()
         call = ((), dict(example)) if isinstance(example, Mapping) else (_listed(example), {})
         self._leaves, self._structure = pytree.tree_flatten(call)
         self._loss = _loss(training.loss)
