@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from assay.errors import UnsupportedError
-from assay.model import KEPT, Model, aliases_of, sizes_of
+from assay.model import KEPT, MODULES, Model, aliases_of, sizes_of
 from assay.write.parts import REFERENCE, Body, Construct, Index, InstanceConstruct, Path, SequenceConstruct
 from assay.write.table import NativeWeight
 from assay.write.weights import transpose
@@ -47,6 +47,8 @@ def _text(body: Body, style: Style, value: ir.Value) -> str:
 def other_names(root: Body, style: Style, model: Model) -> list[str]:
     """The lines of the constructor that give parameters the further names that the source has for them, and that keep
     parameters which nothing uses; both belong to the source's saved state."""
+    if MODULES not in model.graph.metadata_props:
+        return []  # a file of operators: its names are of a graph, not of a module's saved state
     places = {style.native_path(path, weight.leaf): (path, weight) for path, weight in root.weights}
     lines: list[str] = []
     groups: dict[str, dict[str, str]] = {}
