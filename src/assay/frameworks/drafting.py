@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -19,6 +19,8 @@ import onnx_ir as ir
 from assay.model import KEPT, ORIGIN
 from assay.nn.tensor import OPSET, Dim, Shape, Tensor, Tracer
 from assay.write.weights import Step, WeightMap
+
+Entry = TypeVar("Entry", bound=Callable[..., Any])
 
 
 class Untranslatable(Exception):
@@ -29,13 +31,36 @@ class NeedsStaticBatch(Exception):
     """A call whose shape cannot be written while the size of the batch is open."""
 
 
+def registered(table: dict[str, Entry], names: Iterable[str]) -> Callable[[Entry], Entry]:
+    """Enters a function into a table under these names, each of which has one."""
+    wanted = list(names)
+
+    def register(function: Entry) -> Entry:
+        for name in wanted:
+            if name in table:
+                raise ValueError(f"{name} is registered twice")
+            table[name] = function
+        return function
+
+    return register
+
+
+def example_arguments(example: Any, convert: Callable[[Any], Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments from whatever form an example has, each converted to what the framework takes."""
+    if isinstance(example, Mapping):
+        return (), {str(name): convert(value) for name, value in example.items()}
+    if isinstance(example, (tuple, list)):
+        return tuple(convert(value) for value in example), {}
+    return (convert(example),), {}
+
+
 class Graph(Tracer):
     """The graph being built, and what is to be said about it."""
 
     notes: list[str]
 
     @classmethod
-    def empty(cls, name: str) -> Graph:
+    def empty(cls, name: str) -> Self:
         found = cls(ir.Graph([], [], nodes=[], name=name, opset_imports={"": OPSET}))
         found.notes = []
         return found

@@ -20,7 +20,7 @@ from jax import export
 
 from assay.errors import AssayError, ModelError
 from assay.frameworks.base import InputSpec
-from assay.frameworks.drafting import Graph, NeedsStaticBatch, Weight, remove_unused
+from assay.frameworks.drafting import Graph, NeedsStaticBatch, Weight, example_arguments, remove_unused
 from assay.frameworks.drafting_order import settle_transposes
 from assay.frameworks.jax.bring_flat import flatten
 from assay.frameworks.jax.bring_graph import Source, Translation
@@ -46,7 +46,7 @@ def bring(found: Any, inputs: Any, name: str) -> Model:
             "(--input 1x128:int32 for integers; once for each input), as inputs= of assay.load, "
             "or let the callable return (module, inputs)"
         )
-    args, kwargs = _example(inputs)
+    args, kwargs = example_arguments(inputs, _arrays)
     prepared = _prepare(found)
     try:
         return _model(prepared, args, kwargs, name, "batch", [])
@@ -206,15 +206,6 @@ def _explained(module: Any, error: Exception) -> str:
 
 
 # Inputs and outputs ---------------------------------------------------------------------------------------------------
-
-
-def _example(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments from whatever form an example has."""
-    if isinstance(inputs, Mapping):
-        return (), {str(name): _arrays(value) for name, value in inputs.items()}
-    if isinstance(inputs, (tuple, list)):
-        return tuple(_arrays(value) for value in inputs), {}
-    return (_arrays(inputs),), {}
 
 
 def _arrays(value: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from assay.errors import ModelError, UnsupportedError
+from assay.frameworks.drafting import NeedsStaticBatch, Untranslatable
 from assay.frameworks.keras.bring_ops import (  # noqa: F401  they register themselves
     activations,
     arithmetic,
@@ -26,19 +27,7 @@ from assay.frameworks.keras.bring_ops import (  # noqa: F401  they register them
     regularisation,
     shaping,
 )
-from assay.frameworks.keras.bring_ops.common import (
-    TABLE,
-    WHEN,
-    Call,
-    Graph,
-    NeedsStaticBatch,
-    Scope,
-    Translate,
-    Untranslatable,
-    Value,
-    Weight,
-    plain,
-)
+from assay.frameworks.keras.bring_ops.common import TABLE, WHEN, Call, Graph, Scope, Translate, Value, Weight, plain
 from assay.nn.tensor import Shape, Tensor, graph_input
 
 __all__ = ["NeedsStaticBatch", "Source", "Translation", "find", "layer_names"]

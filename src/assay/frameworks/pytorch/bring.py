@@ -27,6 +27,7 @@ from torch.utils import _pytree as pytree
 
 from assay.errors import ModelError
 from assay.frameworks.base import InputSpec
+from assay.frameworks.drafting import example_arguments
 from assay.frameworks.pytorch.bring_dropped import shown
 from assay.frameworks.pytorch.bring_graph import Source, Translation, forward_arguments, innermost, user_line
 from assay.frameworks.pytorch.bring_ops.common import Graph, NeedsStaticBatch, Weight
@@ -77,7 +78,7 @@ def bring(found: Any, inputs: Any, name: str) -> Model:
             "(--input 1x128:int64 for integers; once for each input), as inputs= of assay.load, "
             "or let the callable return (module, inputs)"
         )
-    args, kwargs = _example(inputs)
+    args, kwargs = example_arguments(inputs, _tensors)
     with _in_evaluation(found), shown(found), _quietly():
         return _dynamic(found, args, kwargs, name)
 
@@ -250,15 +251,6 @@ def _quietly() -> Iterator[None]:
 
 
 # Inputs ---------------------------------------------------------------------------------------------------------------
-
-
-def _example(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments from whatever form an example has."""
-    if isinstance(inputs, Mapping):
-        return (), {str(name): _tensors(value) for name, value in inputs.items()}
-    if isinstance(inputs, (tuple, list)):
-        return tuple(_tensors(value) for value in inputs), {}
-    return (_tensors(inputs),), {}
 
 
 def _tensors(value: Any) -> Any:

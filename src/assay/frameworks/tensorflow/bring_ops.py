@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.frameworks.drafting import Draft, Graph, Untranslatable, Weight, known
+from assay.frameworks.drafting import Draft, Graph, Untranslatable, Weight, known, registered
 from assay.model import intended
 from assay.nn.tensor import Shape, Tensor
 from assay.write.weights import Step, reshape, transpose
@@ -22,15 +22,7 @@ _END = 2**63 - 1
 
 def operation(*names: str) -> Callable[[Translate], Translate]:
     """Registers the translation of these operations."""
-
-    def register(function: Translate) -> Translate:
-        for name in names:
-            if name in TABLE:
-                raise ValueError(f"{name} is registered twice")
-            TABLE[name] = function
-        return function
-
-    return register
+    return registered(TABLE, names)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from assay.frameworks.drafting import Draft, Graph, Untranslatable, Weight
+from assay.frameworks.drafting import Draft, Graph, Untranslatable, Weight, registered
 from assay.model import intended
 from assay.nn.tensor import Shape, Tensor
 
@@ -22,15 +22,7 @@ TABLE: dict[str, Translate] = {}
 
 def primitive(*names: str) -> Callable[[Translate], Translate]:
     """Registers the translation of these operations."""
-
-    def register(function: Translate) -> Translate:
-        for name in names:
-            if name in TABLE:
-                raise ValueError(f"{name} is registered twice")
-            TABLE[name] = function
-        return function
-
-    return register
+    return registered(TABLE, names)
 
 
 @dataclass

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from assay.frameworks.drafting import Untranslatable
 from assay.frameworks.keras.bring_ops.common import (
     Call,
     Order,
-    Untranslatable,
     Value,
     is_floating,
     joint_order,

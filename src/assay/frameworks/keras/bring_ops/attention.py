@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from assay.frameworks.drafting import Untranslatable
 from assay.frameworks.keras.bring_ops.arithmetic import combine
-from assay.frameworks.keras.bring_ops.common import Call, Untranslatable, Value, known, layer, operation
+from assay.frameworks.keras.bring_ops.common import Call, Value, known, layer, operation
 from assay.frameworks.keras.bring_ops.regularisation import dropped
 from assay.nn.tensor import Tensor
 from assay.write.weights import reshape

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from assay.model import KEPT, ORIGIN, SCOPE
-from assay.nn.tensor import OPSET, Dim, Shape, Tensor, Tracer
+from assay.frameworks import drafting
+from assay.frameworks.drafting import Untranslatable, record_origin, registered
+from assay.model import KEPT, SCOPE
+from assay.nn.tensor import Dim, Shape, Tensor
 from assay.write.weights import Step, WeightMap
 
 Order = tuple[int, ...]
@@ -33,35 +35,14 @@ WHEN: dict[
 ] = {}  # name → whether a layer is translated whole; if not, its `call` is followed
 
 
-class Untranslatable(Exception):
-    """One call cannot be expressed; the message says what about it. All of a model's are gathered into one error."""
-
-
-class NeedsStaticBatch(Exception):
-    """A call whose shape cannot be written while the size of the batch is open."""
-
-
 def layer(*names: str) -> Callable[[Translate], Translate]:
     """Registers the translation of these layers of Keras."""
-    return _register(f"layers.{name}" for name in names)
+    return registered(TABLE, (f"layers.{name}" for name in names))
 
 
 def operation(*names: str) -> Callable[[Translate], Translate]:
     """Registers the translation of these operations, by the names of their classes in `keras.ops`."""
-    return _register(f"ops.{name}" for name in names)
-
-
-def _register(names: Any) -> Callable[[Translate], Translate]:
-    wanted = list(names)
-
-    def register(function: Translate) -> Translate:
-        for name in wanted:
-            if name in TABLE:
-                raise ValueError(f"{name} is registered twice")
-            TABLE[name] = function
-        return function
-
-    return register
+    return registered(TABLE, (f"ops.{name}" for name in names))
 
 
 # Values ---------------------------------------------------------------------------------------------------------------
@@ -132,21 +113,12 @@ class Part:
     steps: tuple[Step, ...] = ()
 
 
-class Graph(Tracer):
+class Graph(drafting.Graph):
     """The graph being built, the map of its weights, and what is to be said about it."""
 
-    notes: list[str]
-
-    @classmethod
-    def empty(cls, name: str) -> Graph:
-        found = cls(ir.Graph([], [], nodes=[], name=name, opset_imports={"": OPSET}))
-        found.notes = []
-        return found
-
     def note(self, text: str) -> None:
-        """Says what is not as in the source; once."""
-        if text not in self.notes:
-            self.notes.append(text)
+        """Says what is not as in the source; once. The texts name the layer themselves."""
+        self.remark(text)
 
     def weight(self, name: str, shape: Sequence[int], parts: Sequence[Part], fill: float = 0.0) -> Tensor:
         """An initializer put together from variables; what no variable gives is `fill`."""
@@ -156,7 +128,7 @@ class Graph(Tracer):
         for item, part in zip(maps, parts, strict=True):
             item.to_source(part.weight.array, array)
         tensor = self.initializer(name, array, lead.role)
-        tensor.value.metadata_props[ORIGIN] = json.dumps([item.to_json() for item in maps])
+        record_origin(tensor, maps)
         if lead.role == "constant":
             tensor.value.metadata_props[KEPT] = "1"
         return tensor

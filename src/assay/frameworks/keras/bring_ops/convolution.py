@@ -8,17 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from assay.frameworks.drafting import Untranslatable
 from assay.frameworks.keras.bring_ops.activations import apply
-from assay.frameworks.keras.bring_ops.common import (
-    Call,
-    Order,
-    Untranslatable,
-    Value,
-    channels,
-    layer,
-    operation,
-    repeated,
-)
+from assay.frameworks.keras.bring_ops.common import Call, Order, Value, channels, layer, operation, repeated
 from assay.nn.tensor import Dim, Shape, Tensor
 from assay.write.weights import reshape, transpose
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from assay.frameworks.drafting import Untranslatable
 from assay.frameworks.keras.bring_ops.common import (
     Call,
     Order,
-    Untranslatable,
     Value,
     Weight,
     known,

@@ -6,17 +6,9 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
+from assay.frameworks.drafting import Untranslatable
 from assay.frameworks.keras.bring_ops.activations import apply
-from assay.frameworks.keras.bring_ops.common import (
-    Call,
-    Untranslatable,
-    Value,
-    Weight,
-    is_floating,
-    layer,
-    operation,
-    plain,
-)
+from assay.frameworks.keras.bring_ops.common import Call, Value, Weight, is_floating, layer, operation, plain
 from assay.nn.tensor import Dim, Shape, Tensor
 from assay.write.weights import reshape
 

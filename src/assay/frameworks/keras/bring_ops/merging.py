@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from assay.frameworks.drafting import Untranslatable
 from assay.frameworks.keras.bring_ops.arithmetic import combine
-from assay.frameworks.keras.bring_ops.common import Call, Untranslatable, Value, known, layer, operation, plain
+from assay.frameworks.keras.bring_ops.common import Call, Value, known, layer, operation, plain
 
 
 def _operands(c: Call) -> list[Value]:

@@ -7,16 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from assay.frameworks.keras.bring_ops.common import (
-    Call,
-    Order,
-    Untranslatable,
-    Value,
-    known,
-    layer,
-    operation,
-    plain,
-)
+from assay.frameworks.drafting import Untranslatable
+from assay.frameworks.keras.bring_ops.common import Call, Order, Value, known, layer, operation, plain
 from assay.nn.tensor import Tensor
 
 

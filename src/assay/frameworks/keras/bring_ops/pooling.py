@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from assay.frameworks.drafting import Untranslatable
 from assay.frameworks.keras.bring_ops.common import (
     Call,
     Order,
-    Untranslatable,
     Value,
     channels,
     known,

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from assay.frameworks.drafting import Untranslatable
 from assay.frameworks.keras.bring_ops.arithmetic import combine
-from assay.frameworks.keras.bring_ops.common import Call, Untranslatable, Value, channels, known, layer, operation
+from assay.frameworks.keras.bring_ops.common import Call, Value, channels, known, layer, operation
 
 _MODES = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}
 

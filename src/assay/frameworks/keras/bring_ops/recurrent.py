@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from assay.frameworks.drafting import Untranslatable
 from assay.frameworks.keras.bring_ops.activations import name_of
-from assay.frameworks.keras.bring_ops.common import WHEN, Call, Part, Untranslatable, Value, layer
+from assay.frameworks.keras.bring_ops.common import WHEN, Call, Part, Value, layer
 from assay.nn.tensor import Tensor
 from assay.write.weights import Step, blocks, reshape, transpose
 

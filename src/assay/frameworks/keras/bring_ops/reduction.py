@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from assay.frameworks.drafting import Untranslatable
 from assay.frameworks.keras.bring_ops.arithmetic import combine, unary
-from assay.frameworks.keras.bring_ops.common import Call, Order, Untranslatable, Value, known, operation
+from assay.frameworks.keras.bring_ops.common import Call, Order, Value, known, operation
 
 
 def axes_of(axis: Any, rank: int) -> list[int]:

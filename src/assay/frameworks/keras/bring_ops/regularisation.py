@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from assay.frameworks.keras.bring_ops.common import Call, Untranslatable, Value, layer
+from assay.frameworks.drafting import Untranslatable
+from assay.frameworks.keras.bring_ops.common import Call, Value, layer
 from assay.nn.tensor import Dim
 
 

@@ -8,18 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from assay.frameworks.keras.bring_ops.common import (
-    Call,
-    NeedsStaticBatch,
-    Untranslatable,
-    Value,
-    channels,
-    first,
-    known,
-    layer,
-    operation,
-    plain,
-)
+from assay.frameworks.drafting import NeedsStaticBatch, Untranslatable
+from assay.frameworks.keras.bring_ops.common import Call, Value, channels, first, known, layer, operation, plain
 from assay.nn.tensor import Dim, Shape, Tensor
 
 

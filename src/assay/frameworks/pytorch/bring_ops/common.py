@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from assay.frameworks.drafting import Draft, NeedsStaticBatch, Untranslatable, known, onnx_type, record_origin
+from assay.frameworks.drafting import (
+    Draft,
+    NeedsStaticBatch,
+    Untranslatable,
+    known,
+    onnx_type,
+    record_origin,
+    registered,
+)
 from assay.frameworks.drafting import Graph as Drafted
 from assay.model import EXACT, KEPT
 from assay.nn.tensor import Shape, Tensor, Tracer
@@ -22,15 +30,7 @@ TABLE: dict[str, Translate] = {}
 
 def aten(*names: str) -> Callable[[Translate], Translate]:
     """Registers the translation of these ATen operators, all overloads (`add`) or one of them (`max.dim`)."""
-
-    def register(function: Translate) -> Translate:
-        for name in names:
-            if name in TABLE:
-                raise ValueError(f"aten.{name} is registered twice")
-            TABLE[name] = function
-        return function
-
-    return register
+    return registered(TABLE, names)
 
 
 def find(name: str) -> Translate | None:
