@@ -78,9 +78,17 @@ def unique(name: str, taken: Iterable[str]) -> str:
 
 
 def singular(name: str) -> str:
-    """`blocks` → `block`: what one element of a list is called."""
+    """`blocks` → `block`: what one element of a list is called. A list that could not have its own name is `layers_list`."""
+    name = name.removesuffix("_list")
     if name.endswith("ies"):
         return name[:-3] + "y"
     if name.endswith("s") and not name.endswith("ss"):
         return name[:-1]
     return f"one_{name}"
+
+
+def plural(name: str) -> str:
+    """`block` → `blocks`, `entry` → `entries`: the inverse of `singular`."""
+    if name.endswith("y") and name[-2:-1] not in ("", *"aeiou_"):
+        return f"{name[:-1]}ies"
+    return name if name.endswith("s") else f"{name}s"

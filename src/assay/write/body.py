@@ -24,7 +24,8 @@ from assay.graph.modules import Frame, correspondence
 from assay.graph.names import attribute, identifier, singular, unique
 from assay.model import MODULES, Model, ModuleInfo, aliases_of, exact_of, intended
 from assay.write.flow import nest
-from assay.write.loops import gather_loops
+from assay.write.lists import grow_lists, take_lists, variadic_classes
+from assay.write.loops import gather_families, gather_loops
 from assay.write.parts import (
     HEAVY,
     TOKEN,
@@ -33,6 +34,7 @@ from assay.write.parts import (
     Index,
     InstanceConstruct,
     LayerConstruct,
+    ListOf,
     Literal,
     Method,
     Path,
@@ -53,9 +55,16 @@ class Builder:
     """What a rule writes into: one module's body in the making."""
 
     def __init__(
-        self, model: Model, frame: Frame, table: Table, style: Style, outputs: Sequence[Value] | None = None
+        self,
+        model: Model,
+        frame: Frame,
+        table: Table,
+        style: Style,
+        outputs: Sequence[Value] | None = None,
+        variadic: frozenset[str] | None = None,
     ) -> None:
         self.model, self.frame, self.table, self.style = model, frame, table, style
+        self._variadic = variadic_classes(frame) if variadic is None else variadic  # classes that may take a list
         arguments = list(frame.info.arguments)
         # The model itself takes all its inputs, in order, used or not.
         inputs: list[Value] = [*(frame.inputs() if frame.path else model.graph.inputs)]
@@ -112,7 +121,7 @@ class Builder:
         captured = captured_by(graph)
         info = ModuleInfo("", ())
         frame = Frame(self.frame.path, info, list(calls_of(self.model, graph)))
-        inner = Builder(self.model, frame, self.table, self.style)
+        inner = Builder(self.model, frame, self.table, self.style, variadic=self._variadic)
         inner.share(self)
         inner.body.inputs, inner.body.outputs = [*graph.inputs, *captured], list(graph.outputs)
         method = Method(name, inner.body, captured)
@@ -257,8 +266,8 @@ class Builder:
 
     # Building ---------------------------------------------------------------------------------------------------
 
-    def build(self) -> Body:
-        """Writes every item of the frame."""
+    def build(self, takes_lists: bool = True) -> Body:
+        """Writes every item of the frame. `takes_lists`: whether its inputs may become arguments that are lists."""
         items = self._expand(self.frame.items)
         calls: dict[str, list[Frame]] = {}
         for item in items:
@@ -280,9 +289,13 @@ class Builder:
         if not self.frame.path:
             self.body.outputs = self.results(self.model.graph.outputs)
         self._hold_shared()
+        if takes_lists and self.frame.path and self.frame.class_name in self._variadic:
+            take_lists(self.body)
+        grow_lists(self.body)
         gather_loops(self.body, self.style, self._list_names, chains_only=True)
         nest(self.body)
         gather_loops(self.body, self.style, self._list_names)
+        gather_families(self.body, self.style)
         return self.body
 
     def _hold_shared(self) -> None:
@@ -316,7 +329,7 @@ class Builder:
         """A module with a class of its own; `calls` are all its calls from here, of which the most general is written."""
         template = max(calls, key=lambda item: len(item.inputs()))
         outputs = template.outputs_among(list(calls))
-        child = Builder(self.model, template, self.table, self.style, outputs).build()
+        child = Builder(self.model, template, self.table, self.style, outputs, self._variadic).build()
         name = self._new_attribute(self._relative(frame.path))
         self.body.attributes[name] = InstanceConstruct(child)
         self._adopt(child, (name,))
@@ -328,7 +341,13 @@ class Builder:
         self.body.needs_training |= child.needs_training
 
     def _call_child(self, reference: str, child: Body, frame: Frame, like: Mapping[int, ir.Value]) -> None:
-        operands = [self.use(like.get(id(value), value)) for value in child.inputs]
+
+        def operand(value: Value) -> str:
+            if isinstance(value, ListOf):
+                return f"[{', '.join(map(operand, value.elements))}]"
+            return self.use(like.get(id(value), value))
+
+        operands = [operand(value) for value in child.inputs]
         text = self.style.module_call(reference, operands, child.needs_training)
         nodes = tuple(node for call in frame.calls() for node in call.nodes)
         targets: list[Value | None] = [like.get(id(value), value) for value in child.outputs]
@@ -392,7 +411,7 @@ class Builder:
         can hold several in the place of one: found by writing it where nothing is kept."""
         if call.kind not in self.table.rules:
             return False
-        trial = Builder(self.model, frame, self.table, self.style)
+        trial = Builder(self.model, frame, self.table, self.style, variadic=self._variadic)
         trial._call, trial._element = call, []
         try:
             self.table.write(call, trial)
@@ -467,7 +486,8 @@ class Builder:
             construct, weights, trained = self._sequence_of(frame)
             return [construct], weights, trained
         if call is None or self._is_wrapped(frame):
-            child = Builder(self.model, frame, self.table, self.style).build()
+            inner = Builder(self.model, frame, self.table, self.style, variadic=self._variadic)
+            child = inner.build(takes_lists=False)  # a container calls its elements with one value
             return [InstanceConstruct(child)], child.weights, child.needs_training
         statements, weights, trained = self.body.statements, self.body.weights, self.body.needs_training
         self.body.statements, self.body.weights, self.body.needs_training = [], [], False

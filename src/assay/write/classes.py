@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 from assay.graph.names import identifier, unique
@@ -17,6 +17,7 @@ from assay.write.parts import (
     LayerConstruct,
     Literal,
     SequenceConstruct,
+    Series,
     TextConstruct,
 )
 from assay.write.style import Parameter
@@ -56,15 +57,16 @@ def classes_of(root: Body, reserved: Iterable[str] = ()) -> list[WrittenClass]:
     found: dict[tuple[str, str], WrittenClass] = {}
     for level in reversed(_levels(root)):
         fresh: list[tuple[str, str]] = []
-        for body in level:
-            arguments, lines = forward_lines(body)
-            further = [line for method in methods_of(body) for line in method.lines]
-            key = (body.class_name, _skeleton(body, arguments, [*lines, *further]))
+        texts = [(body, *forward_lines(body)) for body in level]
+        _find_series(texts)
+        for body, arguments, lines in texts:
+            key = (body.class_name, _skeleton(body, arguments, lines))
             if key not in groups:
                 fresh.append(key)
             groups.setdefault(key, []).append((body, arguments, lines))
         for key in fresh:
             members = groups[key]
+            _drop_short_series([member[0] for member in members])
             taken = [*reserved, *(other.name for other in found.values())]
             name = next(
                 wanted for number in count(1) if (wanted := f"{key[0]}{number if number > 1 else ''}") not in taken
@@ -112,7 +114,8 @@ def _levels(root: Body) -> list[list[Body]]:
 def _skeleton(body: Body, arguments: list[str], lines: list[Line]) -> str:
     """The text of a body without its numbers: bodies with the same skeleton are one class."""
     constructs = [f"{name} = {_shape(construct)}" for name, construct in body.attributes.items()]
-    statements = [TOKEN.sub("□", line.text) for line in lines]
+    further = [line for method in methods_of(body) for line in method.lines]
+    statements = [TOKEN.sub("□", line.text) for line in [*lines, *further]]
     return "\n".join([", ".join(arguments), *constructs, *statements])
 
 
@@ -124,6 +127,10 @@ def _shape(construct: Construct) -> str:
             return TOKEN.sub("□", construct.text)
         case InstanceConstruct():
             return f"{construct.body.written_class}({len(construct.body.instance_arguments)})"
+        case SequenceConstruct(series=Series() as series):
+            steps = ", ".join("□" if step is None else "□ + □ * i" for step in series.steps)
+            stem = construct.names[0] if construct.names is not None else ""
+            return f"{stem}[{_first_class(construct)}({steps}) × □]"
         case SequenceConstruct():
             return f"{construct.names or ''}[{'; '.join(_shape(element) for element in construct.elements)}]"
     raise TypeError(construct)
@@ -155,7 +162,81 @@ def _parametrise(written: WrittenClass) -> None:
 
 def _instance_literals(body: Body) -> list[Literal]:
     """The arguments given to the classes that a body instantiates; known only now that those classes are."""
-    return [literal for child in body.children() for literal in child.instance_arguments]
+    found: list[Literal] = []
+
+    def collect(construct: Construct) -> None:
+        match construct:
+            case InstanceConstruct():
+                found.extend(construct.body.instance_arguments)
+            case SequenceConstruct(series=Series() as series):
+                found.extend([*series.first, *(step for step in series.steps if step is not None), series.count])
+            case SequenceConstruct():
+                for element in construct.elements:
+                    collect(element)
+
+    for construct in body.attributes.values():
+        collect(construct)
+    return found
+
+
+def _find_series(texts: Sequence[tuple[Body, list[str], list[Line]]]) -> None:
+    """Finds the containers that hold a series, unless the bodies of one class would need more classes then."""
+    by_name: dict[str, list[tuple[Body, list[str], list[Line]]]] = {}
+    for item in texts:
+        by_name.setdefault(item[0].class_name, []).append(item)
+    for members in by_name.values():
+        plain = {_skeleton(*item) for item in members}
+        containers = [
+            (name, construct)
+            for body, _, _ in members
+            for name, construct in body.attributes.items()
+            if isinstance(construct, SequenceConstruct)
+        ]
+        for name, construct in containers:
+            construct.series = _series_of(name, construct)
+        if any(construct.series for _, construct in containers) and len({_skeleton(*m) for m in members}) > len(plain):
+            for _, construct in containers:
+                construct.series = None
+
+
+def _series_of(name: str, construct: SequenceConstruct) -> Series | None:
+    """The elements of a container as a series, if they are one."""
+    bodies = [element.body for element in construct.elements if isinstance(element, InstanceConstruct)]
+    if not 2 <= len(bodies) == len(construct.elements) or len({body.written_class for body in bodies}) > 1:
+        return None
+    first: list[Literal] = []
+    steps: list[Literal | None] = []
+    for place, literal in enumerate(bodies[0].instance_arguments):
+        values = [body.instance_arguments[place].value for body in bodies]
+        first.append(Literal(literal.value, literal.hint))
+        if all(_hashable(value) == _hashable(values[0]) for value in values):
+            steps.append(None)
+            continue
+        if any(type(value) is not int for value in values):
+            return None
+        gaps = {after - before for before, after in pairwise(values)}
+        if len(gaps) > 1:
+            return None
+        steps.append(Literal(gaps.pop(), f"{literal.hint}_step"))
+    return Series(Literal(len(bodies), f"num_{name}"), first, steps)
+
+
+def _drop_short_series(bodies: list[Body]) -> None:
+    """Two elements are a series of steps only beside a longer one: alone they are read more easily one by one."""
+    for name, construct in bodies[0].attributes.items():
+        if not isinstance(construct, SequenceConstruct) or construct.series is None:
+            continue
+        same = [body.attributes[name] for body in bodies]
+        grows = any(step is not None for step in construct.series.steps)
+        if grows and all(isinstance(c, SequenceConstruct) and len(c.elements) == 2 for c in same):
+            for item in same:
+                assert isinstance(item, SequenceConstruct)
+                item.series = None
+
+
+def _first_class(construct: SequenceConstruct) -> str:
+    first = construct.elements[0]
+    return first.body.written_class if isinstance(first, InstanceConstruct) else ""
 
 
 def _hashable(value: Any) -> Any:

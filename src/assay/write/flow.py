@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from assay.graph.names import identifier, unique
-from assay.write.parts import TOKEN, Body, Statement, Temporary, Value, shape_of_value
+from assay.write.parts import TOKEN, Body, ListOf, Statement, Temporary, Value, shape_of_value
+from assay.write.parts import operands as operands_of
 
 HINT = "assay.hint"  # in `value.meta`: what a person would call this value
 _GENERIC = ("x", "y", "z", "u", "w")
@@ -55,15 +56,11 @@ def _shown(statement: Statement) -> Value | None:
     return made[0] if len(made) == 1 else None
 
 
-def _operands(body: Body, text: str) -> list[Value]:
-    return [body.values[int(found.group(2))] for found in TOKEN.finditer(text) if found.group(1) == "v"]
-
-
 def nest(body: Body) -> None:
     """Writes a result that is used once, by the very next statement, into that statement, while it stays easy to read."""
     counts: dict[int, int] = {}
     for statement in body.statements:
-        for value in _operands(body, statement.text):
+        for value in operands_of(body, statement.text):
             counts[id(value)] = counts.get(id(value), 0) + 1
     outputs = {id(value) for value in body.outputs}
     kept: list[Statement] = []
@@ -80,13 +77,13 @@ def nest(body: Body) -> None:
                 target is None
                 or counts.get(id(target), 0) != 1
                 or id(target) in outputs
-                or not any(value is target for value in _operands(body, statement.text))
+                or not any(value is target for value in operands_of(body, statement.text))
                 or not (statement.light and before.light and before.loop is None and statement.loop is None)
                 or total > _DEEPEST
                 or (statement.heavy and before.heavy)
                 or (isinstance(target, ir.Value) and HINT in target.meta)
                 or before.in_place is not None
-                or (statement.in_place is not None and target is _operands(body, statement.text)[0])
+                or (statement.in_place is not None and target is operands_of(body, statement.text)[0])
             ):
                 break
             merged = _substitute(body, statement.text, target, before)
@@ -132,7 +129,7 @@ class _Names:
         self.names: dict[int, str] = {}
         self.last_use: dict[int, int] = {}
         for place, statement in enumerate(body.statements):
-            for value in _operands(body, statement.text):
+            for value in operands_of(body, statement.text):
                 self.last_use[id(value)] = place
         for value in body.outputs:
             self.last_use[id(value)] = len(body.statements)
@@ -174,8 +171,10 @@ class _Names:
 
     def lines(self, place: int, statement: Statement) -> list[Line]:
         """One statement as lines; a loop is two, and a third before it where the variable changes."""
+        if statement.appends_to is not None:
+            return self._append(place, statement, statement.appends_to)
         right = self.render(statement.text)
-        operands = _operands(self.body, statement.text)
+        operands = operands_of(self.body, statement.text)
         before = {id(value): self.of(value) for value in operands}
         if statement.loop is not None:  # what every turn reads must last
             steady = [value for value in operands if value is not (statement.chained or operands[0])]
@@ -195,6 +194,13 @@ class _Names:
 
         right = TOKEN.sub(name, statement.text)
         return [*lines, Line(statement.loop, None, ()), Line(f"{targets[0]} = {right}", shown, statement.nodes, 1)]
+
+    def _append(self, place: int, statement: Statement, to: ListOf) -> list[Line]:
+        """`features.append(…)`, or a loop of it."""
+        line = f"{self.of(to)}.append({self.render(statement.text)})"
+        if statement.loop is None:
+            return [Line(line, _shown(statement), statement.nodes)]
+        return [Line(statement.loop, None, ()), Line(line, _shown(statement), statement.nodes, 1)]
 
     def _name(self, place: int, value: Value | None, operands: list[Value], right: str) -> str:
         if value is None or id(value) not in self.last_use:

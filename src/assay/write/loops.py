@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from assay.graph.names import attribute, singular, unique
-from assay.write.parts import TOKEN, Body, Construct, Index, SequenceConstruct, Statement, Value
+from assay.graph.names import attribute, plural, singular, unique
+from assay.write.parts import TOKEN, Body, Construct, Index, ListOf, SequenceConstruct, Statement, Value
+from assay.write.parts import operands as operands_of
 
 if TYPE_CHECKING:
     from assay.write.style import Style
@@ -38,7 +39,7 @@ def gather_loops(body: Body, style: Style, list_names: dict[str, tuple[str, int]
         if chain is None:
             _number(body, listed, names)
         else:
-            _fold_chain(body, listed, names, *chain)
+            _fold_chain(body, f"self.{listed}", singular(listed), names, *chain)
         for name in names:
             del list_names[name]
         outer, _, number = stem.rpartition(".")
@@ -91,7 +92,7 @@ def _chained_calls(body: Body, names: list[str]) -> tuple[list[int], Value] | No
     if len(names) < 2 or any(len(found) != 1 for found in positions):
         return None
     places = [found[0] for found in positions]
-    chained = _chain(body, places)
+    chained = _chain(body, places) if body.statements[places[0]].appends_to is None else _appended(body, places)
     return None if chained is None else (places, chained)
 
 
@@ -107,17 +108,18 @@ def _chain(body: Body, places: list[int]) -> Value | None:
     if places != list(range(places[0], places[0] + len(places))):
         return None
     statements = [body.statements[place] for place in places]
-    operands = [_operands(body, item) for item in statements]
+    operands = [operands_of(body, item.text) for item in statements]
     if any(len(item.targets) != 1 or item.targets[0] is None or item.loop is not None for item in statements):
         return None
     between = {id(item.targets[0]) for item in statements[:-1]}
     others = [item for place, item in enumerate(body.statements) if place not in places]
-    if any(id(value) in between for value in [*body.outputs, *(v for item in others for v in _operands(body, item))]):
+    if any(
+        id(value) in between for value in [*body.outputs, *(v for item in others for v in operands_of(body, item.text))]
+    ):
         return None
     if len({len(listed) for listed in operands}) != 1 or not operands[0]:
         return None
-    texts = {TOKEN.sub("", re.sub(r"self\.\w+", "", item.text)) for item in statements}
-    if len(texts) != 1:
+    if not _alike(statements):
         return None
     moving = {
         place for place in range(len(operands[0])) if any(row[place] is not operands[0][place] for row in operands)
@@ -130,17 +132,72 @@ def _chain(body: Body, places: list[int]) -> Value | None:
     return next(iter(started.values())) if len(started) == 1 and not later & started.keys() else None
 
 
-def _operands(body: Body, statement: Statement) -> list[Value]:
-    return [body.values[int(found.group(2))] for found in TOKEN.finditer(statement.text) if found.group(1) == "v"]
+def _alike(statements: list[Statement]) -> bool:
+    """Whether calls differ in what is called and in values only."""
+    return len({TOKEN.sub("", re.sub(r"self\.\w+", "", item.text)) for item in statements}) == 1
 
 
-def _fold_chain(body: Body, listed: str, names: list[str], places: list[int], chained: Value) -> None:
+def _appended(body: Body, places: list[int]) -> ListOf | None:
+    """The list that each of some statements appends to, where they follow on each other and compute from the same values."""
+    statements = [body.statements[place] for place in places]
+    listed = statements[0].appends_to
+    used = {tuple(id(value) for value in operands_of(body, item.text)) for item in statements}
+    same = all(item.appends_to is listed for item in statements) and len(used) == 1 and _alike(statements)
+    return listed if same and places == list(range(places[0], places[0] + len(places))) else None
+
+
+def gather_families(body: Body, style: Style) -> None:
+    """Attributes `layer1`, `layer2` … whose results are appended to one list, one after another, are called in a loop.
+
+    Where the framework's people save parameters by attribute, the attributes stay, and the loop is over all parts of the
+    module, if it has no others; elsewhere they become one list.
+    """
+    for place, names in reversed(_families(body)):
+        chain = _chained_calls(body, names)
+        if chain is None or chain[0][0] != place:
+            continue
+        stem = plural(_NUMBERED.sub(r"\1", names[0]).rstrip("_"))
+        if not style.saves_attributes:
+            listed = _make_list(body, style, stem, names)
+            _fold_chain(body, f"self.{listed}", singular(listed), names, *chain)
+        elif list(body.attributes) == names:
+            body.attributes = {stem: SequenceConstruct(list(body.attributes.values()), False, names)}
+            _fold_chain(body, "self.children()", singular(stem), names, *chain)
+
+
+def _families(body: Body) -> list[tuple[int, list[str]]]:
+    """The numbered attributes that statements one after another call, and the place of the first statement."""
+    found: list[tuple[int, list[str]]] = []
+    for place, statement in enumerate(body.statements):
+        called = re.findall(r"self\.(\w+)\(", statement.text) if statement.appends_to is not None else []
+        if len(called) != 1 or statement.loop is not None or called[0] not in body.attributes:
+            continue
+        if found and place == found[-1][0] + len(found[-1][1]) and _follows(found[-1][1][-1], called[0]):
+            found[-1][1].append(called[0])
+        elif _NUMBERED.fullmatch(called[0]):
+            found.append((place, [called[0]]))
+    return found
+
+
+def _follows(before: str, name: str) -> bool:
+    """Whether `layer3` comes after `layer2`."""
+    first, second = _NUMBERED.fullmatch(before), _NUMBERED.fullmatch(name)
+    if first is None or second is None:
+        return False
+    return first.group(1) == second.group(1) and int(first.group(2)) + 1 == int(second.group(2))
+
+
+_NUMBERED = re.compile(r"(\w*[A-Za-z]_?)(0|[1-9]\d*)")
+
+
+def _fold_chain(body: Body, over: str, variable: str, names: list[str], places: list[int], chained: Value) -> None:
     first, last = body.statements[places[0]], body.statements[places[-1]]
-    variable = singular(listed)
     text = re.sub(rf"self\.{names[0]}\b", variable, first.text)
     nodes = tuple(node for place in places for node in body.statements[place].nodes)
-    folded = Statement(last.targets, text, nodes, loop=f"for {variable} in self.{listed}:", chained=chained)
+    appends_to = first.appends_to
+    loop = f"for {variable} in {over}:"
+    folded = Statement(last.targets, text, nodes, loop=loop, chained=chained, appends_to=appends_to)
     body.statements[places[0] : places[-1] + 1] = [folded]
 
 
-__all__ = ["gather_loops"]
+__all__ = ["gather_families", "gather_loops"]

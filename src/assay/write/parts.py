@@ -30,6 +30,13 @@ class Temporary:
     shape: tuple[int | str, ...] | None = None
 
 
+@dataclass(eq=False)
+class ListOf(Temporary):
+    """Several values in one list: what a module takes, or what a list holds before more is appended to it."""
+
+    elements: list[Value] = field(default_factory=list)
+
+
 Value = ir.Value | Temporary
 
 
@@ -81,6 +88,15 @@ class InstanceConstruct(Construct):
 
 
 @dataclass(eq=False)
+class Series:
+    """The instances of one class that a container holds, where their arguments are the same or grow by steps of one size."""
+
+    count: Literal
+    first: list[Literal]
+    steps: list[Literal | None]  # None: the same for all
+
+
+@dataclass(eq=False)
 class SequenceConstruct(Construct):
     """Several constructs in a container: called one after another (`sequential`), or only held."""
 
@@ -88,6 +104,7 @@ class SequenceConstruct(Construct):
     sequential: bool
     names: list[str] | None = None  # the source's names of its elements, where they are not 0, 1, 2 …
     labels: list[str] | None = None  # what tells the elements apart where each has a name; None: 0, 1, 2 …
+    series: Series | None = None  # known once the classes of its elements are
 
 
 @dataclass(eq=False)
@@ -103,6 +120,7 @@ class Statement:
     heavy: bool = False  # a layer that mixes features, or a module: two of them in one expression are hard to read
     cost: int = 1  # how much of an expression's depth it takes
     chained: Value | None = None  # what the first turn of the loop takes, and every other from the one before
+    appends_to: ListOf | None = None  # the list that the result is put into, instead of a variable
     in_place: str | None = None  # the sign of `a + b` where the result may take the memory of `a`: `a += b`
 
 
@@ -156,6 +174,11 @@ class Body:
         for construct in self.attributes.values():
             collect(construct)
         return found
+
+
+def operands(body: Body, text: str) -> list[Value]:
+    """The values that the tokens of a text stand for, in order."""
+    return [body.values[int(found.group(2))] for found in TOKEN.finditer(text) if found.group(1) == "v"]
 
 
 def shape_of_value(value: Value) -> tuple[int | str, ...] | None:

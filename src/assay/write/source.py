@@ -22,8 +22,11 @@ from assay.write.parts import (
     Construct,
     InstanceConstruct,
     LayerConstruct,
+    ListOf,
     SequenceConstruct,
+    Series,
     TextConstruct,
+    shape_of_value,
 )
 from assay.write.style import Style
 from assay.write.table import Raw
@@ -126,11 +129,16 @@ class _Renderer:
         return [*found, *self.style.extra_arguments(construct, name)]
 
     def _sequence(self, construct: SequenceConstruct, name: str | None) -> Tree:
+        if construct.series is not None:
+            element = self._series_element(construct.series, construct, f"{name}_{{}}")
+            count = self.slot(self.place_of(construct.series.count), False)
+            variable = "_" if not any(step is not None for step in construct.series.steps) else "i"
+            return self.style.repeated(element, count, construct.sequential, variable)
         elements = [self.construct(element, f"{name}_{{}}") for element in construct.elements]
-        texts = [flat(element) for element in elements]
         if construct.names is not None:
-            opening, listed, closing = self.style.named_sequential(construct.names, texts)
-            return Nested(opening, tuple(listed), closing)
+            opening, pairs, closing = self.style.named_sequential(construct.names)
+            return Nested(opening, tuple(map(_between, pairs, elements, [")"] * len(pairs))), closing)
+        texts = [flat(element) for element in elements]
         if len(set(texts)) == 1 and len(texts) > 1:
             return self.style.repeated(texts[0], len(texts), construct.sequential)
         labels = construct.labels or [str(number) for number in range(len(elements))]
@@ -141,6 +149,36 @@ class _Renderer:
             return Nested(opening, tuple(numbered), closing)
         more = closing[1:-1].removeprefix(", ")
         return Nested(opening[:-1], (Nested("[", tuple(numbered), "]"), *([more] if more else [])), ")")
+
+    def _series_element(self, series: Series, construct: SequenceConstruct, name: str) -> str:
+        """What stands for every element of a series: `Layer(channels + 32 * i)`."""
+        first = construct.elements[0]
+        assert isinstance(first, InstanceConstruct)
+        listed = []
+        for start, step in zip(series.first, series.steps, strict=True):
+            text = self.slot(self.place_of(start), False)
+            if step is not None:
+                grown = self.slot(self.place_of(step), False)
+                factor = "i" if grown in ("1", "-1") else f"{grown.removeprefix('-')} * i"
+                sign = "-" if grown.startswith("-") else "+"
+                text = factor if text == "0" and sign == "+" else f"{text} {sign} {factor}"
+            listed.append(text)
+        return flat(Nested(f"{first.body.written_class}(", (*listed, *self.style.extra_arguments(None, name)), ")"))
+
+    def members(self, construct: SequenceConstruct) -> list[str]:
+        """The lines of the constructor for parts that are attributes of their own but called in a loop."""
+        assert construct.names is not None
+        if construct.series is not None:
+            count = self.slot(self.place_of(construct.series.count), False)
+            element = self._series_element(construct.series, construct, "")
+            return self.style.numbered(construct.names, element, count)
+        trees = [
+            self.construct(element, name) for name, element in zip(construct.names, construct.elements, strict=True)
+        ]
+        listed = zip(construct.names, trees, strict=True)
+        return [
+            line for name, tree in listed for line in broken(f"self.{name} = ", tree, "", 0, self.style.line_length - 8)
+        ]
 
     def comment(self, line: Line, others: list[Line]) -> str:
         """The shape of what a line makes; a size that differs between instances by the name of the argument it equals."""
@@ -171,6 +209,13 @@ class _Renderer:
         return list(dict.fromkeys(names))
 
 
+def _between(before: str, tree: Tree, after: str) -> Tree:
+    """A tree with text around it that stays with its first and its last line."""
+    if isinstance(tree, str):
+        return f"{before}{tree}{after}"
+    return Nested(f"{before}{tree.opening}", tree.elements, f"{tree.closing}{after}")
+
+
 def _numbered(tree: Tree, label: str) -> Tree:
     """`{}` in the name of a container's element is its place: the last one, of those of containers around it."""
     if isinstance(tree, str):
@@ -198,6 +243,9 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
         lines.extend((f"        self.{name} = {name}", ()) for name in stored)
         later: list[str] = []
         for name, construct in body.attributes.items():
+            if isinstance(construct, SequenceConstruct) and construct.names is not None and not construct.sequential:
+                lines.extend((f"        {text}", ()) for text in renderer.members(construct))
+                continue
             late = bool(style.build_line(written.arguments)) and not is_root and isinstance(construct, TextConstruct)
             tree = renderer.construct(construct, name, late)
             tree = _call_tree(tree) if isinstance(tree, str) else tree
@@ -215,7 +263,8 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
             lines.append((f"    {text}" if text else "", ()))
         lines.append(("", ()))
     needs_training = body.needs_training or (is_root and style.root_takes_training)
-    signature = style.forward_line(written.arguments, len(body.outputs), needs_training)
+    lists = [name for name, value in zip(written.arguments, body.inputs, strict=True) if isinstance(value, ListOf)]
+    signature = style.forward_line(written.arguments, len(body.outputs), needs_training, lists)
     lines.extend((text, ()) for text in _signature(signature, style.line_length))
     for number, line in enumerate(written.lines):
         others = [other[number] for other in written.other_lines]
@@ -308,19 +357,17 @@ def _docstring(text: str, width: int) -> list[str]:
 
 def _describe(model: Model, written: WrittenClass, renderer: _Renderer, is_root: bool) -> str:
     """The docstring: what goes in and what comes out, with shapes."""
-    from assay.write.parts import shape_of_value
-
     body = written.template
 
     def shown(values: list[Any], names: list[str] | None = None) -> str:
         parts = []
         for place, value in enumerate(values):
-            line = Line("", value, ())
-            siblings = [
-                Line("", (other.inputs if values is body.inputs else other.outputs)[place], ())
-                for other in written.bodies[1:]
-            ]
-            shape = renderer.comment(line, siblings) if shape_of_value(value) is not None else ""
+            alike = [(other.inputs if values is body.inputs else other.outputs)[place] for other in written.bodies]
+            if isinstance(value, ListOf):
+                alike = [element for other in alike if isinstance(other, ListOf) for element in other.elements]
+            first, *others = [Line("", item, ()) for item in alike]
+            shape = renderer.comment(first, others) if shape_of_value(alike[0]) is not None else ""
+            shape = f"[{shape}, …]" if isinstance(value, ListOf) else shape
             parts.append(f"{names[place]} {shape}".strip() if names else shape or "…")
         return ", ".join(parts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ class Style:
     elements: str = ""  # the attribute of a callable container that holds its elements; "" for the container itself
     nests: bool = False  # whether a container can be an element of another
     elements_of_one: int = 1  # how many elements of a container may stand for one of the source
+    saves_attributes: bool = False  # whether users know parameters by the attributes that lead to them (`state_dict`)
     names_elements: bool = False  # whether the elements of a container can have names (`named_sequential`)
     local_file: str | None = None  # a file (or folder of files) beside the style with local classes, copied where used
     layers: frozenset[str] = frozenset()  # kinds of call that are layers even without weights (Dropout)
@@ -81,8 +82,10 @@ class Style:
         """More methods after the constructor, such as `get_config`."""
         return []
 
-    def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
-        """`def forward(self, x: Tensor) -> Tensor:`."""
+    def forward_line(
+        self, arguments: Sequence[str], returns: int, needs_training: bool, lists: Collection[str] = ()
+    ) -> str:
+        """`def forward(self, x: Tensor) -> Tensor:`. `lists`: the arguments that are lists of arrays."""
         raise NotImplementedError
 
     def module_call(self, reference: str, operands: Sequence[str], needs_training: bool) -> str:
@@ -97,17 +100,23 @@ class Style:
         """A callable container as (opening, elements, closing)."""
         return "nn.Sequential(", elements, ")"
 
-    def named_sequential(self, names: Sequence[str], elements: list[str]) -> tuple[str, list[str], str]:
-        """A callable container whose elements have names."""
+    def named_sequential(self, names: Sequence[str]) -> tuple[str, list[str], str]:
+        """A callable container whose elements have names: its opening, what stands before each element, with a bracket to be
+        closed after it, and its closing."""
         raise NotImplementedError
 
     def module_list(self, elements: list[str]) -> tuple[str, list[str], str]:
         """A container that only holds."""
         return "[", elements, "]"
 
-    def repeated(self, element: str, count: int, sequential: bool) -> str:
-        """The same construct several times, in a container."""
-        return f"[{element} for _ in range({count})]"
+    def repeated(self, element: str, count: int | str, sequential: bool, variable: str = "_") -> str:
+        """The same construct several times, in a container. `variable`: what counts them, where the construct speaks of it."""
+        return f"[{element} for {variable} in range({count})]"
+
+    def numbered(self, names: Sequence[str], element: str, count: str) -> list[str]:
+        """The lines of the constructor that make attributes `layer1`, `layer2` …, each from the one element, which may speak of
+        its place from 0 on as `i`. `count`: how many, where it differs between instances of the class."""
+        raise NotImplementedError
 
     def sizes(self, builder: Builder, array: np.ndarray) -> str:
         """The shape of a parameter as source text; sizes that differ between instances become arguments of the class."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,8 +64,10 @@ class JaxStyle(Style):
     def init_start(self) -> list[str]:
         return []
 
-    def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
-        listed = "".join(f", {name}: jax.Array" for name in arguments)
+    def forward_line(
+        self, arguments: Sequence[str], returns: int, needs_training: bool, lists: Collection[str] = ()
+    ) -> str:
+        listed = "".join(f", {name}: {'list[jax.Array]' if name in lists else 'jax.Array'}" for name in arguments)
         result = "jax.Array" if returns == 1 else f"tuple[{', '.join(['jax.Array'] * returns)}]"
         return f"def __call__(self{listed}) -> {result}:"
 
@@ -78,8 +80,8 @@ class JaxStyle(Style):
     def module_list(self, elements: list[str]) -> tuple[str, list[str], str]:
         return "nnx.List([", elements, "])"
 
-    def repeated(self, element: str, count: int, sequential: bool) -> str:
-        inner = f"[{element} for _ in range({count})]"
+    def repeated(self, element: str, count: int | str, sequential: bool, variable: str = "_") -> str:
+        inner = f"[{element} for {variable} in range({count})]"
         return f"nnx.Sequential(*{inner})" if sequential else f"nnx.List({inner})"
 
     def parameter(

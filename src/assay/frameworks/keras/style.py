@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,7 +110,9 @@ class KerasStyle(Style):
         listed = ", ".join(f'"{parameter.name}": self.{parameter.name}' for parameter in parameters)
         return ["", "def get_config(self):", f"    return {{**super().get_config(), {listed}}}"]
 
-    def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
+    def forward_line(
+        self, arguments: Sequence[str], returns: int, needs_training: bool, lists: Collection[str] = ()
+    ) -> str:
         if self.texts:  # which Keras knows on TensorFlow only
             return f"def __call__({', '.join(['self', *arguments])}):"
         if not arguments:  # Keras calls no layer without any
@@ -136,7 +138,7 @@ class KerasStyle(Style):
     def sequential(self, elements: list[str], name: str) -> tuple[str, list[str], str]:
         return "keras.Sequential([", elements, f'], name="{name}")'
 
-    def repeated(self, element: str, count: int, sequential: bool) -> str:
+    def repeated(self, element: str, count: int | str, sequential: bool, variable: str = "_") -> str:
         found = _NUMBERED.search(element)
         place = "j" if found is not None and found.group(2) else "i"  # of a list of lists
         name = rf'f"\1_{{{place}}}\2"'

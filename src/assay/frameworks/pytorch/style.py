@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +58,7 @@ class PyTorchStyle(Style):
     framework: str = "PyTorch"
     has_sequential: bool = True
     ties: bool = True
+    saves_attributes: bool = True
     names_elements: bool = True
     nests: bool = True
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
@@ -98,25 +99,31 @@ class PyTorchStyle(Style):
     def class_line(self, name: str, is_root: bool) -> str:
         return f"class {name}(nn.Module):"
 
-    def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
-        listed = "".join(f", {name}: Tensor" for name in arguments)
+    def forward_line(
+        self, arguments: Sequence[str], returns: int, needs_training: bool, lists: Collection[str] = ()
+    ) -> str:
+        listed = "".join(f", {name}: {'list[Tensor]' if name in lists else 'Tensor'}" for name in arguments)
         result = "Tensor" if returns == 1 else f"tuple[{', '.join(['Tensor'] * returns)}]"
         return f"def forward(self{listed}) -> {result}:"
 
     def sequential(self, elements: list[str], name: str) -> tuple[str, list[str], str]:
         return "nn.Sequential(", elements, ")"
 
-    def named_sequential(self, names: Sequence[str], elements: list[str]) -> tuple[str, list[str], str]:
-        pairs = [f"({json.dumps(name)}, {element})" for name, element in zip(names, elements, strict=True)]
-        return "nn.Sequential(OrderedDict([", pairs, "]))"
+    def named_sequential(self, names: Sequence[str]) -> tuple[str, list[str], str]:
+        return "nn.Sequential(OrderedDict([", [f"({json.dumps(name)}, " for name in names], "]))"
 
     def module_list(self, elements: list[str]) -> tuple[str, list[str], str]:
         return "nn.ModuleList([", elements, "])"
 
-    def repeated(self, element: str, count: int, sequential: bool) -> str:
-        if sequential:
-            return f"nn.Sequential(*[{element} for _ in range({count})])"
-        return f"nn.ModuleList([{element} for _ in range({count})])"
+    def repeated(self, element: str, count: int | str, sequential: bool, variable: str = "_") -> str:
+        inner = f"[{element} for {variable} in range({count})]"
+        return f"nn.Sequential(*{inner})" if sequential else f"nn.ModuleList({inner})"
+
+    def numbered(self, names: Sequence[str], element: str, count: str) -> list[str]:
+        stem = names[0].rstrip("0123456789")
+        first = int(names[0].removeprefix(stem))
+        number = f"i + {first}" if first else "i"
+        return [f"for i in range({count}):", f'    self.add_module(f"{stem}{{{number}}}", {element})']
 
     def parameter(
         self, builder: Builder, name: str, value: ir.Value, role: str, steps: tuple[Step, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,8 +57,10 @@ class TensorFlowStyle(Style):
     def class_line(self, name: str, is_root: bool) -> str:
         return f"class {name}(tf.Module):"
 
-    def forward_line(self, arguments: Sequence[str], returns: int, needs_training: bool) -> str:
-        listed = "".join(f", {name}: tf.Tensor" for name in arguments)
+    def forward_line(
+        self, arguments: Sequence[str], returns: int, needs_training: bool, lists: Collection[str] = ()
+    ) -> str:
+        listed = "".join(f", {name}: {'list[tf.Tensor]' if name in lists else 'tf.Tensor'}" for name in arguments)
         training = ", training: bool = False" if needs_training else ""
         result = "tf.Tensor" if returns == 1 else f"tuple[{', '.join(['tf.Tensor'] * returns)}]"
         return f"def __call__(self{listed}{training}) -> {result}:"
