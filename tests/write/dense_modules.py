@@ -133,3 +133,30 @@ class Stacks(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([stack(x) for stack in self.stacks], 1)
+
+
+class Shuffle(nn.Module):
+    """Halves that are interleaved: sizes that differ between instances stand in the forward method."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 2 * channels, 1)
+        self.channels = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        batch, _, height, width = x.shape
+        y = x.reshape(batch, 2, self.channels, height, width).transpose(1, 2)
+        return y.reshape(batch, 2 * self.channels, height, width)
+
+
+class Shuffles(nn.Module):
+    """Two of them, and an image made larger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = Shuffle(2), Shuffle(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.second(self.first(x))
+        return nn.functional.interpolate(x, size=(9, 7), mode="bilinear", align_corners=False)

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from dense_modules import DenseBlock, DenseNet, ListedBlock, Separate, Stacks, WithStem  # noqa: E402
+from dense_modules import DenseBlock, DenseNet, ListedBlock, Separate, Shuffles, Stacks, WithStem  # noqa: E402
 
 import assay  # noqa: E402
 from assay.write import Package, write  # noqa: E402
@@ -114,7 +114,19 @@ def test_series_of_instances(sizes: list[list[int]], expected: list[str]) -> Non
     torch.testing.assert_close(written(*inputs), module(*inputs))
 
 
-@pytest.mark.parametrize("name", ["dense", "listed", "stem", "stacks"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_sizes_in_statements_may_differ_between_instances(framework: str) -> None:
+    text = _package(Shuffles(), framework).files["model.py"]
+    assert "Shuffle2" not in text
+    assert "self.second = Shuffle(" in text
+
+
+def test_an_image_is_resized_by_torch_whatever_its_batch() -> None:
+    text = _package(Shuffles(), "pytorch").files["model.py"]
+    assert ', size=(9, 7), mode="bilinear")' in text and "resize_axes" not in text
+
+
+@pytest.mark.parametrize("name", ["dense", "listed", "stem", "stacks", "shuffles"])
 def test_equal_in_every_framework(name: str) -> None:
     for framework in FRAMEWORKS:
         pytest.importorskip(NEEDED[framework])
@@ -122,6 +134,7 @@ def test_equal_in_every_framework(name: str) -> None:
         "dense": DenseNet,
         "listed": lambda: ListedBlock(2, 3),
         "stem": lambda: WithStem(False),
+        "shuffles": Shuffles,
         "stacks": lambda: Stacks([4, 6, 8, 10], [4, 6, 8]),
     }[name]()
     inputs = (torch.randn(3, 4),) if name == "stacks" else IMAGE

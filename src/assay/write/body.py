@@ -157,6 +157,10 @@ class Builder:
         self.body.literals.append(Literal(value, hint))
         return f"\x01l:{len(self.body.literals) - 1}:0\x02"
 
+    def size(self, number: int) -> str:
+        """A size in a statement, where instances of a class may differ; 0, 1 and -1 have a meaning of their own."""
+        return self.literal(number, "size") if number > 1 else str(number)
+
     def emit(
         self,
         targets: Value | Sequence[Value | None],

@@ -147,9 +147,9 @@ def _parametrise(written: WrittenClass) -> None:
             series.setdefault(values, []).append(place)
     for places in series.values():
         hints = [written.template.literals[place].hint for place in places]
-        name = unique(
-            identifier(_common_name(hints)), [parameter.name for parameter in written.parameters] + written.arguments
-        )
+        taken = [*(parameter.name for parameter in written.parameters), *written.arguments]
+        taken += [*written.template.attributes, *(method.name for method in written.methods)]  # it may be kept as one
+        name = unique(identifier(_common_name(hints)), taken)
         kinds = dict.fromkeys(_type_name(body.literals[places[0]].value) for body in written.bodies)
         written.parameters.append(Parameter(name, " | ".join(kinds)))
         for place in places:

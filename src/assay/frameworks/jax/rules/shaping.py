@@ -63,9 +63,9 @@ def reshape_rule(call: Call, w: Builder) -> None:
     for place, size in enumerate(numbers(wanted)):
         known = call.shape()[place] if size == 0 and not whole and rank_of(call.x) is not None else None
         if size != 0 or whole:
-            sizes.append(str(size))
+            sizes.append(w.size(size))
         else:
-            sizes.append(str(known) if isinstance(known, int) else f"{x}.shape[{place}]")
+            sizes.append(w.size(known) if isinstance(known, int) else f"{x}.shape[{place}]")
     listed = ", ".join(sizes) or "()"
     w.emit(call.y, f"{x}.reshape({listed})", light=".shape[" not in listed)
 

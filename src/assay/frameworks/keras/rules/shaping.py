@@ -71,12 +71,13 @@ def reshape_rule(call: Call, w: Builder) -> None:
         sizes = [-1 if isinstance(size, str) else size for size in shape_of(call.y)]
     if sizes.count(-1) > 1 or (0 in sizes and not zero_is_size and call.y.shape is None):
         listed = ", ".join(
-            f"ops.shape({x})[{place}]" if int(known[place]) == 0 else str(int(known[place]))
+            f"ops.shape({x})[{place}]" if int(known[place]) == 0 else w.size(int(known[place]))
             for place in range(len(known))
         )
         w.emit(call.y, f"ops.reshape({x}, ({listed},))" if len(known) == 1 else f"ops.reshape({x}, ({listed}))")
     else:
-        w.emit(call.y, f"ops.reshape({x}, {tuple_text(sizes)})", light=True)
+        listed = ", ".join(map(w.size, sizes))
+        w.emit(call.y, f"ops.reshape({x}, ({listed}{',' if len(sizes) == 1 else ''}))", light=True)
 
 
 @TABLE.rule("Expand")

@@ -11,9 +11,9 @@ from assay.frameworks.pytorch.rules.common import (
     given,
     numbers,
     rank_of,
-    sizes_known,
 )
 from assay.graph.calls import Call
+from assay.model import shape_of
 from assay.write.body import Builder
 
 _INTERPOLATIONS = {"linear": {3: "linear", 4: "bilinear", 5: "trilinear"}, "cubic": {4: "bicubic"}}
@@ -30,7 +30,7 @@ def resize(call: Call, w: Builder) -> None:
     axes, policy = call.attribute("axes"), call.attribute("keep_aspect_ratio_policy", "stretch")
     scales_slot, sizes_slot, roi_slot = (1, None, None) if old else (2, 3, 1)
     by_sizes = sizes_slot is not None and _present(call, sizes_slot)
-    usual = not (antialias or outside or axes or policy != "stretch" or (mode == "cubic" and cubic != -0.75))
+    usual = not (antialias or outside or policy != "stretch" or (mode == "cubic" and cubic != -0.75))
     if usual and (
         text := _native_resize(call, w, mode, coordinates, rounding, sizes_slot if by_sizes else scales_slot)
     ):
@@ -68,34 +68,44 @@ def _present(call: Call, slot: int) -> bool:
 
 def _native_resize(call: Call, w: Builder, mode: str, coordinates: str, rounding: str, slot: int | None) -> str | None:
     """torch's own interpolation, where it means the same: from the third axis on, between known sizes."""
-    rank, before, after = rank_of(call.x), sizes_known(call.x), sizes_known(call.y)
-    factors = None if slot is None else call.constants.get(slot)
-    if before is None or after is None or factors is None or rank not in (3, 4, 5) or before[:2] != after[:2]:
+    sizes = _spatial_sizes(call, slot)
+    if sizes is None:
         return None
-    if slot != 3:
-        ratios = [float(str(factor)) for factor in factors.astype("float32")]
-        if any(not math.isclose(a * ratio, b) for a, b, ratio in zip(before, after, ratios, strict=True)):
-            return None
+    before, after = sizes
     for place in (1, 2, 3):
         call.constant(place)
-    size = after[2:]
-    where = f"size={size if len(set(size)) > 1 or rank == 3 else size[0]}"
-    if rank == 3:
-        where = f"size={size[0]}"
+    texts = [w.size(size) for size in after]
+    where = f"size={texts[0]}" if len(set(after)) == 1 else f"size=({', '.join(texts)})"
     if mode == "nearest":
-        if (
-            coordinates == "asymmetric"
-            and rounding == "floor"
-            and all(b % a == 0 for a, b in zip(before, after, strict=True))
-        ):
+        whole = all(b % a == 0 for a, b in zip(before, after, strict=True))
+        if coordinates == "asymmetric" and rounding == "floor" and whole:
             return f"F.interpolate({w.array(call.x)}, {where})"
         return None
-    name = _INTERPOLATIONS.get(mode, {}).get(rank)
+    name = _INTERPOLATIONS.get(mode, {}).get(len(after) + 2)
     aligned = coordinates == "align_corners"
-    half = coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and min(size) > 1)
-    if name is None or not (half or (aligned and min(size) > 1)):
+    half = coordinates == "half_pixel" or (coordinates == "pytorch_half_pixel" and min(after) > 1)
+    if name is None or not (half or (aligned and min(after) > 1)):
         return None
     return f'F.interpolate({w.array(call.x)}, {where}, mode="{name}"{", align_corners=True" if aligned else ""})'
+
+
+def _spatial_sizes(call: Call, slot: int | None) -> tuple[list[int], list[int]] | None:
+    """The sizes from the third axis on, before and after, if they are known and those of the first two stay."""
+    rank = rank_of(call.x)
+    factors = None if slot is None else call.constants.get(slot)
+    if factors is None or rank not in (3, 4, 5) or call.y.shape is None:
+        return None
+    x, y = call.shape(), shape_of(call.y)
+    before, after = ([size for size in sizes[2:] if isinstance(size, int)] for sizes in (x, y))
+    axes = [axis % rank for axis in call.attributes.get("axes") or range(rank)]
+    if x[:2] != y[:2] or not len(before) == len(after) == rank - 2 or not {*range(2, rank)} <= {*axes}:
+        return None
+    if slot != 3:
+        ratios = {axis: float(str(factor)) for axis, factor in zip(axes, factors.astype("float32"), strict=True)}
+        scaled = [ratios[place] * size for place, size in enumerate(before, start=2)]
+        if not all(map(math.isclose, scaled, after)) or any(ratios.get(axis, 1.0) != 1 for axis in (0, 1)):
+            return None
+    return before, after
 
 
 @TABLE.rule("GridSample")

@@ -59,10 +59,10 @@ def reshape_rule(call: Call, w: Builder) -> None:
         copied = size == 0 and not literally
         sizes.append(int(size) if not copied else "?" if shape is None or place >= len(shape) else shape[place])
     listed = ", ".join(
-        f"{x}.shape[{place}]" if isinstance(size, str) else str(size) for place, size in enumerate(sizes)
+        f"{x}.shape[{place}]" if isinstance(size, str) else w.size(size) for place, size in enumerate(sizes)
     )
     if 0 in sizes and -1 in sizes and (known := sizes_known(call.y)) is not None:
-        listed = ", ".join(map(str, known))
+        listed = ", ".join(map(w.size, known))
     w.emit(call.y, f"{x}.reshape({listed or '()'})", light=sum(isinstance(size, str) for size in sizes) == 0)
 
 

@@ -53,7 +53,7 @@ def flatten(call: Call, w: Builder) -> None:
         return
     axis = axis % rank if axis < rank and rank else rank
     shape = [_product(call.shape()[:axis]), _product(call.shape()[axis:])]
-    w.emit(call.y, f"tf.reshape({w.use(call.x)}, {_shape_text(shape)})", light=True)
+    w.emit(call.y, f"tf.reshape({w.use(call.x)}, {_shape_text(w, shape)})", light=True)
 
 
 def _product(sizes: tuple[int | str, ...]) -> int | str:
@@ -62,8 +62,8 @@ def _product(sizes: tuple[int | str, ...]) -> int | str:
     return unknown[0] if unknown else math.prod(int(size) for size in sizes)
 
 
-def _shape_text(shape: list[int | str]) -> str:
-    listed = ", ".join("-1" if isinstance(size, str) else str(size) for size in shape)
+def _shape_text(w: Builder, shape: list[int | str]) -> str:
+    listed = ", ".join("-1" if isinstance(size, str) else w.size(size) for size in shape)
     return f"({listed},)" if len(shape) == 1 else f"({listed})"
 
 
@@ -85,11 +85,11 @@ def reshape_rule(call: Call, w: Builder) -> None:
         sizes = list(shape_of(call.y))
         unknown = sum(isinstance(size, str) for size in sizes)
         if unknown == 0 or (unknown == 1 and 0 not in sizes):
-            w.emit(call.y, f"tf.reshape({w.use(call.x)}, {_shape_text(sizes)})", light=True)
+            w.emit(call.y, f"tf.reshape({w.use(call.x)}, {_shape_text(w, sizes)})", light=True)
             return
     x = w.use(call.x)
     if keeps_zero or 0 not in wanted:
-        w.emit(call.y, f"tf.reshape({x}, {_shape_text(list(wanted))})", light=True)
+        w.emit(call.y, f"tf.reshape({x}, {_shape_text(w, list(wanted))})", light=True)
     else:
         w.emit(call.y, f"reshape_keeping({x}, tf.constant({wanted}))", light=True)
 
@@ -351,7 +351,7 @@ def expand(call: Call, w: Builder) -> None:
         and result is not None
         and all(isinstance(size, int) for size in result)
     ):
-        w.emit(call.y, f"tf.broadcast_to({w.array(call.x)}, {_shape_text(list(shape_of(call.y)))})", light=True)
+        w.emit(call.y, f"tf.broadcast_to({w.array(call.x)}, {_shape_text(w, list(shape_of(call.y)))})", light=True)
     else:
         w.emit(call.y, f"broadcast_both({w.array(call.x)}, {given(call, 1, w)})", light=True)
 
