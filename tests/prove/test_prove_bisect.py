@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import assay
 from assay import nn
 from assay.frameworks.pytorch.write import TABLE
 from assay.nn import Tensor
+from assay.show.table import first_divergence
 from assay.verbs.prove import prove
 from assay.write.table import Row
 
@@ -41,3 +45,56 @@ def test_the_first_wrong_node_and_its_line(monkeypatch: pytest.MonkeyPatch, tmp_
     lines = model.write("pytorch").files["model.py"].splitlines()
     assert proof.divergence.line is not None
     assert lines[proof.divergence.line - 1].strip() == proof.divergence.source
+
+
+MODULE = """
+import torch
+from torch import nn
+
+
+class Gate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.project = nn.Linear(4, 4)
+
+    def forward(self, x):
+        x = self.project(x)
+        return x * torch.tanh(x)
+
+
+class Gated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gate = Gate()
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.gate(x))
+
+
+def made():
+    torch.manual_seed(0)
+    return Gated(), torch.randn(2, 4)
+"""
+
+
+def test_of_a_model_that_was_brought(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, need: Callable[..., None]
+) -> None:
+    """The module, both values, the user's own line, and that of a framework that has it right."""
+    need("torch", "jax")
+    (tmp_path / "gates.py").write_text(MODULE)
+    monkeypatch.setitem(TABLE.rows, "Tanh", Row("torch.sigmoid({0})"))
+    model = assay.load(f"{tmp_path / 'gates.py'}:made")
+    wrong, right = prove(model, ["pytorch", "jax"], ["eager"])
+    assert (wrong.status, right.status) == ("different", "equal")
+    found = wrong.divergence
+    assert found is not None and found.operator == "Tanh" and found.module == "gate (Gate)"
+    assert found.origin == "gates.py:13: return x * torch.tanh(x)"
+    assert found.source is not None and "torch.sigmoid" in found.source
+    assert found.reference is not None and "tanh" in found.reference and "torch" not in found.reference
+    assert found.expected is not None and found.found is not None and len(found.index) == 2
+    before = np.arctanh(found.expected)
+    np.testing.assert_allclose(found.found, 1 / (1 + np.exp(-before)), rtol=1e-9)
+    said = first_divergence(wrong)
+    assert "of gate (Gate)" in said and f"where {found.expected:.9g} is right" in said and found.origin in said

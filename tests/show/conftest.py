@@ -325,6 +325,11 @@ def build_with_failures() -> Comparison:
             20,
             "        x = keras_torch.relu(self.conv2(x))            # (batch, 8, 8, 64)",
             "x = pytorch.relu(self.conv2(x))",
+            "conv2 (Conv2d)",
+            0.25,
+            0.28125,
+            (0, 3),
+            "net.py:20: x = relu(self.conv2(x))",
         ),
     )
     found = without_figures(found, "keras/torch:eager", wrong)

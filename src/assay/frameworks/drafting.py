@@ -7,10 +7,12 @@ known; `tidy` takes away what led nowhere, and the transposes between channels-l
 from __future__ import annotations
 
 import json
+import linecache
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -52,6 +54,14 @@ def example_arguments(example: Any, convert: Callable[[Any], Any]) -> tuple[tupl
     if isinstance(example, (tuple, list)):
         return tuple(convert(value) for value in example), {}
     return (convert(example),), {}
+
+
+def line_of_code(place: str) -> str:
+    """`/home/me/net.py:14` with what is written there: `net.py:14: x = torch.tanh(x)`; nothing for a place that is no
+    line of a file."""
+    path, _, number = place.rpartition(":")
+    text = linecache.getline(path, int(number)).strip() if path and number.isdigit() else ""
+    return f"{Path(path).name}:{number}: {text}" if text else ""
 
 
 class Graph(Tracer):

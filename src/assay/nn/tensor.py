@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from assay.errors import ModelError, ShapeError
-from assay.model import EXACT, MODULES, ROLE, SCOPE
+from assay.model import EXACT, LINE, MODULES, ROLE, SCOPE
 
 OPSET = 24
 Dim = int | str  # a known size, or the name of a symbolic one
@@ -100,6 +100,7 @@ class Tracer:
     modules: dict[str, dict[str, Any]] = field(default_factory=dict)
     parameters: dict[Tensor, ir.Value] = field(default_factory=dict)
     counter: dict[str, int] = field(default_factory=dict)
+    line: str = ""  # of the source's code that is being followed, where that is known
 
     @property
     def where(self) -> str:
@@ -148,7 +149,7 @@ class Tracer:
             attributes={key: item for key, item in attributes.items() if item is not None},
             num_outputs=len(shapes),
             name=name,
-            metadata_props={SCOPE: json.dumps(self.scopes)},
+            metadata_props={SCOPE: json.dumps(self.scopes), **({LINE: self.line} if self.line else {})},
         )
         results = []
         for index, (output, shape) in enumerate(zip(node.outputs, shapes, strict=True)):

@@ -7,7 +7,7 @@ differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import onnx_ir as ir
 from assay.errors import AssayError
 from assay.frameworks.base import Contestant
 from assay.graph.calls import Call, calls_of
-from assay.model import Model
+from assay.model import LINE, Model, scope_of
 from assay.prove import tolerance
 from assay.prove.evidence import Evidence
 from assay.prove.oracle import evaluate
@@ -67,8 +67,18 @@ def _by_outputs(
     for call, value, truth in zip(calls, actual, expected, strict=False):
         error = deviation(value, truth)
         if error > tolerance.OUTPUTS:
-            return _divergence(call, package, error)
+            return _with_values(_divergence(model, call, package, error), value, truth)
     return None
+
+
+def _with_values(found: Divergence, value: np.ndarray, truth: np.ndarray) -> Divergence:
+    """The divergence with the element that is furthest off; one that is not a number comes first."""
+    if value.shape != truth.shape or not value.size:
+        return found
+    distance = np.abs(value.astype(np.float64) - truth.astype(np.float64))
+    place = np.unravel_index(int(np.argmax(np.where(np.isnan(distance), np.inf, distance))), truth.shape)
+    index = tuple(int(number) for number in place)
+    return replace(found, expected=float(truth[index]), found=float(value[index]), index=index)
 
 
 def _exposing(model: Model, names: list[str]) -> Model:
@@ -83,14 +93,35 @@ def _exposing(model: Model, names: list[str]) -> Model:
 def _by_parameter(model: Model, package: Package, tensor: str, error: float) -> Divergence | None:
     for call in calls_of(model):
         if any(value.name == tensor for value in [*call.weights.values(), *call.inputs] if isinstance(value, ir.Value)):
-            return _divergence(call, package, error)
+            return _divergence(model, call, package, error)
     return None
 
 
-def _divergence(call: Call, package: Package, error: float) -> Divergence:
+def _divergence(model: Model, call: Call, package: Package, error: float) -> Divergence:
     node = call.nodes[-1]
-    nodes = {item.name for item in call.nodes}
-    lines = package.files["model.py"].splitlines()
-    number = next((line for line, members in package.lines.items() if nodes & set(members)), None)
-    source = lines[number - 1].strip() if number is not None else None
-    return Divergence(node.name or "", node.op_type, error, "model.py" if number else None, number, source)
+    number = _line_number(package, [item.name or "" for item in call.nodes])
+    path = scope_of(node)[-1][0] if scope_of(node) else ""
+    info = model.modules.get(path)
+    return Divergence(
+        node.name or "",
+        node.op_type,
+        error,
+        "model.py" if number else None,
+        number,
+        _text(package, number),
+        module=f"{path} ({info.class_name})" if path and info is not None else path or None,
+        origin=next((item.metadata_props[LINE] for item in call.nodes if LINE in item.metadata_props), None),
+    )
+
+
+def line_of(package: Package, node: str) -> str | None:
+    """The written line that computes a node."""
+    return _text(package, _line_number(package, [node]))
+
+
+def _line_number(package: Package, nodes: Sequence[str]) -> int | None:
+    return next((line for line, members in package.lines.items() if set(nodes) & set(members)), None)
+
+
+def _text(package: Package, number: int | None) -> str | None:
+    return package.files["model.py"].splitlines()[number - 1].strip() if number is not None else None

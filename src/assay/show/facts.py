@@ -126,7 +126,12 @@ class Divergence:
     file: str | None = None
     line: int | None = None
     source: str | None = None
-    reference: str | None = None  # the same node's line in the reference framework
+    reference: str | None = None  # the same node's line as written in a framework that is proven equal
+    module: str | None = None  # the module of the source around it: its path and class
+    expected: float | None = None  # the element that is furthest off, as the float64 oracle has it
+    found: float | None = None  # and as the contestant has it
+    index: tuple[int, ...] = ()  # which element that is
+    origin: str | None = None  # the line of the user's own code, as `net.py:14: x = torch.tanh(x)`
 
 
 @dataclass(frozen=True)

@@ -346,7 +346,16 @@ def first_divergence(proof: Proof) -> str:
     if found is None:
         return ""
     place = f"{found.file}:{found.line}" if found.file and found.line else found.node
-    return f"first at {place} ({found.operator})" + (f": {found.source.strip()}" if found.source else "")
+    of = f" of {found.module}" if found.module else ""
+    text = f"first at {place} ({found.operator}{of})" + (f": {found.source.strip()}" if found.source else "")
+    if found.expected is not None and found.found is not None:
+        index = f" at {list(found.index)}" if found.index else ""
+        text += f"; it gives {found.found:.9g}{index} where {found.expected:.9g} is right"
+    if found.origin:
+        text += f"; in your code {found.origin}"
+    return text + (
+        f"; a framework that is proven equal computes it by {found.reference.strip()}" if found.reference else ""
+    )
 
 
 def reasons_of(found: Recommendation) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from assay.measure import Entry, Plan, ProofResult, Proving, measure
 from assay.measure.venvs import Environment
 from assay.model import Model
 from assay.prove import FLOAT32, Check, Judge, Proof
-from assay.prove.bisect import bisect
+from assay.prove.bisect import bisect, line_of
 from assay.prove.evidence import DYADIC, Evidence, disturbed, gather
 from assay.prove.oracle import evaluate
 from assay.prove.results import deviation, read_results
@@ -165,7 +165,15 @@ class Prover:
             package = self.packages[contestant.target]
             divergence = bisect(self.disturbed, contestant, package, self.evidence, self.folder, proof, run)
             if divergence is not None:
-                self.keep(replace(proof, divergence=divergence))
+                equal = self._proven_equal(but=contestant.target)
+                line = line_of(self.packages[equal], divergence.node) if equal is not None else None
+                self.keep(replace(proof, divergence=replace(divergence, reference=line)))
+
+    def _proven_equal(self, but: str) -> str | None:
+        """Another target that is proven equal, whose code shows how it should be."""
+        found = (item.target for item in self.field.contestants if item.target != but)
+        equal = {name.partition(":")[0] for name, proof in self.proofs.items() if proof.status == "equal"}
+        return next((target for target in found if target in equal and target in self.packages), None)
 
 
 def run_in_worker(

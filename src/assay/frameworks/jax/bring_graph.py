@@ -11,7 +11,7 @@ import onnx_ir as ir
 from jax._src import source_info_util
 
 from assay.errors import ModelError, UnsupportedError
-from assay.frameworks.drafting import Draft, Graph, Untranslatable, Weight
+from assay.frameworks.drafting import Draft, Graph, Untranslatable, Weight, line_of_code
 from assay.frameworks.jax.bring_flat import Flat, Operation, Ref
 from assay.frameworks.jax.bring_functions import Finder, Function
 from assay.frameworks.jax.bring_ops import (  # noqa: F401  they register themselves
@@ -134,6 +134,7 @@ class Translation:
     def _enter(self, operation: Operation) -> None:
         found = self.source.watch.scopes(*operation.scopes)
         self.graph.scopes = [(path, number) for path, number in found if path in self.open_paths or path == ""]
+        self.graph.line = line_of_code(user_line(operation.place))
         for path, _ in self.graph.scopes:
             class_name, arguments = self.source.classes.get(path, ("Module", ()))
             self.graph.modules.setdefault(path, {"class": class_name, "arguments": list(arguments)})

@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from assay.errors import ModelError, UnsupportedError
+from assay.frameworks.drafting import line_of_code
 from assay.frameworks.pytorch.bring_known import Known
 from assay.frameworks.pytorch.bring_layers import SelfAttention, self_attentions
 from assay.frameworks.pytorch.bring_ops import (  # noqa: F401  they register themselves
@@ -129,6 +130,7 @@ class Translation:
     def _enter(self, node: Any) -> None:
         scopes = [(path, number) for path, number in _stack(node) if path in self.open_paths or path == ""]
         self.graph.scopes = scopes
+        self.graph.line = line_of_code(user_line(node))
         for path, _ in scopes:
             class_name, arguments = self.source.classes.get(path, ("Module", ()))
             self.graph.modules.setdefault(path, {"class": class_name, "arguments": list(arguments)})
