@@ -29,12 +29,14 @@ class Contestant:
     """One framework (on one backend) in one mode, written `keras/jax:jit`.
 
     `environment` names the environment that its processes run in, `pytorch@2.12:eager`; None is the one of this process.
+    `variant` names another version of the model that its code is written from, `pytorch+own:eager`; None is the model.
     """
 
     framework: str
     mode: str
     backend: str | None = None
     environment: str | None = None
+    variant: str | None = None
 
     @property
     def target(self) -> str:
@@ -42,9 +44,14 @@ class Contestant:
         return f"{self.framework}/{self.backend}" if self.backend else self.framework
 
     @property
+    def code(self) -> str:
+        """`keras/jax` or `pytorch+own`: the written package."""
+        return f"{self.target}+{self.variant}" if self.variant else self.target
+
+    @property
     def host(self) -> str:
-        """`keras/jax` or `pytorch@2.12`: what one process can hold."""
-        return f"{self.target}@{self.environment}" if self.environment else self.target
+        """`keras/jax`, `pytorch+own` or `pytorch@2.12`: what one process can hold."""
+        return f"{self.code}@{self.environment}" if self.environment else self.code
 
     @property
     def name(self) -> str:

@@ -279,6 +279,21 @@ def volume(sizes: Sequence[Dim]) -> int:
     return math.prod(known(size, "an array") for size in sizes)
 
 
+_BROADCASTING = {"Add", "Sub", "Mul", "Div", "Pow", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
+
+
+def drop_expands(graph: ir.Graph) -> None:
+    """Without the `Expand` of a value for operators that spread it over their other operand themselves."""
+    for node in list(graph):
+        if node.op_type != "Expand" or node.outputs[0].is_graph_output():
+            continue
+        spread, value = node.outputs[0], node.inputs[0]
+        for user, place in list(spread.uses()):
+            other = user.inputs[1 - place] if user.op_type in _BROADCASTING else None
+            if other is not None and other is not spread and other.shape is not None and other.shape == spread.shape:
+                user.replace_input_with(place, value)
+
+
 def remove_unused(graph: ir.Graph) -> None:
     """Nodes and initializers that lead to no output."""
     for node in reversed(list(graph)):

@@ -35,6 +35,7 @@ _IMPORTS = {
     r"\blax\.": "from jax import lax",
     r"\bload_file\(": "from safetensors.numpy import load_file",
     r"\bnnx\.": "from flax import nnx",
+    r"\boptax\.": "import optax",
 }
 # Layers that draw initial values or random masks.
 _WITHOUT_RNGS = ("PReLU", "Bidirectional", "rngs.dropout.fork")

@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from assay.errors import ModelError, UnsupportedError
-from assay.frameworks.drafting import line_of_code
+from assay.frameworks.drafting import drop_expands, line_of_code, remove_unused
 from assay.frameworks.pytorch.bring_known import Known
 from assay.frameworks.pytorch.bring_layers import SelfAttention, self_attentions
 from assay.frameworks.pytorch.bring_ops import (  # noqa: F401  they register themselves
@@ -84,7 +84,8 @@ class Translation:
         if self.missing:
             self._refuse()
         self._outputs()
-        _remove_unused(self.graph.graph)
+        drop_expands(self.graph.graph)
+        remove_unused(self.graph.graph)
         self.graph.finish()
         return self.graph
 
@@ -345,13 +346,3 @@ def forward_arguments(module: Any) -> tuple[str, ...]:
     return tuple(
         name for name, item in parameters.items() if item.kind in (item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY)
     )
-
-
-def _remove_unused(graph: ir.Graph) -> None:
-    """Nodes and initializers that lead to no output."""
-    for node in reversed(list(graph)):
-        if not any(list(value.uses()) or value.is_graph_output() for value in node.outputs):
-            graph.remove(node, safe=True)
-    for name, value in list(graph.initializers.items()):
-        if not list(value.uses()) and not value.is_graph_output():
-            del graph.initializers[name]

@@ -28,6 +28,9 @@ _FORMS = {
     "ReduceLogSumExp": "nnx.logsumexp({x}, {how})",
     "ReduceSumSquare": "jnp.square({x}).sum({how})",
 }
+# The gradient of a square root at 0 is infinite, and what is not chosen afterwards is 0 times that in JAX: not a number.
+# As in the other frameworks, the gradient of a norm is 0 there.
+_NORM = "optax.safe_norm({x}, 0.0, {how})"
 
 
 @TABLE.rule(*_FORMS)
@@ -52,11 +55,16 @@ def reduce(call: Call, w: Builder) -> None:
     how = f"axis={one_or_all(places) if len(places) == 1 else tuple(places)}{more}"
     if len(axes) == rank:
         how = more.removeprefix(", ") if call.kind != "ReduceLogSumExp" else f"axis=None{more}"
-    text = _FORMS[call.kind].format(x=w.array(call.x, 100), how=how)
+    form = _NORM if call.kind == "ReduceL2" and len(axes) in (1, 2, rank) and _is_floating(call) else _FORMS[call.kind]
+    text = form.format(x=w.array(call.x, 100), how=how).replace(", )", ")")
     left = [axis for axis in order_of(call.x) if keep or axis not in axes]
     names = [axis for axis in range(rank) if keep or axis not in axes]
     stored = order_of(call.y) if rank_of(call.y) is not None else range(len(names))
     w.emit(call.y, transposed(text, [left.index(names[axis]) for axis in stored]), light=True)
+
+
+def _is_floating(call: Call) -> bool:
+    return call.x.dtype is not None and call.x.dtype.is_floating_point()
 
 
 def _of_its_type(call: Call, w: Builder) -> str:
