@@ -10,7 +10,7 @@ import assay
 from assay.verbs.prove import prove
 
 
-@pytest.mark.parametrize("target", ["pytorch", "tensorflow", "keras/tensorflow", "jax"])
+@pytest.mark.parametrize("target", ["tensorflow", "keras/tensorflow", "jax"])
 def test_of_padding(target: str, need: Callable[..., None]) -> None:
     need("torch", "tensorflow", "keras", "jax")
     import torch
@@ -28,5 +28,5 @@ def test_of_padding(target: str, need: Callable[..., None]) -> None:
 
     model = assay.load(Normed(), inputs=torch.randn(2, 3, 4), loss="mean-squared-error")
     assert "Expand" not in {node.op_type for node in model.graph}  # dividing spreads the norm itself
-    (proof,) = prove(model, [target], ["default"])
-    assert proof.status == "equal", proof.reason
+    for proof in prove(model, ["pytorch", target], ["default"]):
+        assert proof.status == "equal", proof.reason
