@@ -38,6 +38,7 @@ KEPT = (
 VARIANCE = "assay.running_variance"  # on a batch normalisation: "unbiased" where the source averages that one
 DROPS = "assay.drops"  # on a dropout: "examples" where whole ones are dropped (stochastic depth), not elements
 LINE = "assay.line"  # on a node: the line of the source's code that it comes from, as `net.py:14: x = torch.tanh(x)`
+SOURCE = "assay.source"  # on the graph: the framework whose model it was
 NOTES = "assay.notes"  # on the graph: JSON list of what is not as in the source
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import ModelError, NotFoundError
-from assay.frameworks import InputSpec, bringing, reading, require
-from assay.model import Model
+from assay.frameworks import Framework, InputSpec, bringing, reading, require
+from assay.model import SOURCE, Model
 
 _SPEC = re.compile(r"(\d+(?:x\d+)*)?(?::(\w+))?")
 
@@ -20,8 +20,9 @@ def bring_object(found: Any, inputs: Any, name: str) -> Model | None:
     framework = bringing(found)
     if framework is None:
         return None
-    model: Model = importlib.import_module(f"assay.frameworks.{framework.name}.bring").bring(found, inputs, name)
-    return model
+    return _from(
+        importlib.import_module(f"assay.frameworks.{framework.name}.bring").bring(found, inputs, name), framework
+    )
 
 
 def load_file(path: Path) -> Model | None:
@@ -34,7 +35,11 @@ def load_file(path: Path) -> Model | None:
     if all(target.missing() for target in framework.targets):
         require(framework.targets[0])
     name = path.name.removesuffix(path.suffix)
-    model: Model = importlib.import_module(f"assay.frameworks.{framework.name}.bring").load_file(path, name)
+    return _from(importlib.import_module(f"assay.frameworks.{framework.name}.bring").load_file(path, name), framework)
+
+
+def _from(model: Model, framework: Framework) -> Model:
+    model.graph.metadata_props[SOURCE] = framework.name
     return model
 
 

@@ -16,7 +16,7 @@ from assay.graph.modules import tree_of
 from assay.graph.passes import simplify
 from assay.graph.passes.ceilings import spell_out_ceilings
 from assay.graph.passes.widen import widen
-from assay.model import Model, shape_of
+from assay.model import SOURCE, Model, shape_of
 from assay.verb import make_callable
 from assay.write.body import Builder
 from assay.write.classes import classes_of
@@ -54,7 +54,10 @@ def write(model: Model, target: str, *, wide: bool = False) -> Package:
     table.check(calls)
     body = Builder(laid_out, tree_of(laid_out, calls), table, style).build()
     resolve(body, style)
-    body.ties = [*ties(body, style), *other_names(body, style, model)] if style.ties else []
+    if style.ties:
+        # The saved state of another framework's model is nothing that this one loads.
+        own = model.graph.metadata_props.get(SOURCE, chosen.framework) == chosen.framework
+        body.ties = [*ties(body, style), *(other_names(body, style, model) if own else [])]
     classes = classes_of(body, _taken_names(style))
     text, lines = model_source(model, style, classes, body)
     files = {"model.py": text}

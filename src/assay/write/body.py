@@ -587,7 +587,14 @@ def _as_meant(value: ir.Value, array: np.ndarray) -> Any:
 
 
 def _single_call(frame: Any) -> Call | None:
-    """The call that a frame consists of, if a person would write the call and not a class around it."""
-    if isinstance(frame, Frame) and len(frame.items) == 1 and isinstance(frame.items[0], Call):
-        return frame.items[0]
-    return None
+    """The call that a frame consists of, if a person would write the call and not a class around it.
+
+    A module that holds a parameter for an operator that is no layer (a scale to multiply with) stays a class: the
+    parameter's name in a saved state is the module's.
+    """
+    if not isinstance(frame, Frame) or len(frame.items) != 1 or not isinstance(frame.items[0], Call):
+        return None
+    call = frame.items[0]
+    own = (value for value in call.inputs if value is not None and value.is_initializer())
+    holds = any(value.name is not None and value.name.startswith(f"{frame.path}.") for value in own)
+    return None if holds and not call.weights else call

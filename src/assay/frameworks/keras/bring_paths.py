@@ -60,10 +60,18 @@ class Paths:
     def _name_variables(self, layer: Any) -> None:
         taken: dict[str, int] = {}
         for variable in [*layer._trainable_variables, *layer._non_trainable_variables]:
-            name = variable.name.replace(".", "_").replace("/", "_")
+            name = _name_of(variable, layer).replace(".", "_").replace("/", "_")
             number = taken[name] = taken.get(name, -1) + 1
             full = f"{self.paths[id(layer)]}.{name}{f'_{number}' if number else ''}".lstrip(".")
             self.variables.setdefault(id(variable), full)
+
+
+def _name_of(variable: Any, layer: Any) -> str:
+    """A variable's name; of one that was given none, which Keras numbers across all of the process, the attribute's."""
+    if re.fullmatch(r"variable(_\d+)?", variable.name) is None:
+        return str(variable.name)
+    held = (name.strip("_") for name, value in vars(layer).items() if value is variable and name.strip("_"))
+    return next(held, "variable")
 
 
 # What Keras itself keeps of layers in attributes of a layer.

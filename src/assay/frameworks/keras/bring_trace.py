@@ -199,9 +199,17 @@ class Follower:
         values = {id(tensor): value for tensor, value in zip(model.inputs, given, strict=True)}
         for node in _in_order(model.outputs, set(values)):
             args, kwargs = node.arguments.fill_in(values)
+            if _knows_training(node.operation):  # as Keras does, whatever was given when the graph was made
+                kwargs["training"] = EITHER
             results = node.operation(*args, **kwargs)
             values.update((id(old), new) for old, new in zip(node.outputs, keras.tree.flatten(results), strict=True))
         return keras.tree.map_structure(lambda tensor: values[id(tensor)], model._outputs_struct)
+
+
+def _knows_training(operation: Any) -> bool:
+    return "training" in getattr(operation, "_call_context_args", ()) or bool(
+        getattr(operation, "_call_has_training_arg", False)
+    )
 
 
 def _in_order(outputs: list[Any], known: set[int]) -> Iterator[Any]:
