@@ -201,6 +201,12 @@ _device = click.option(
     default=False,
     help="Where the time goes: a profile of each contestant by its framework's own profiler, in a process of its own.",
 )
+@click.option(
+    "--out-of-the-box",
+    "own_defaults",
+    is_flag=True,
+    help="Measure each framework with its own defaults too, beside the version with the model's numbers.",
+)
 @click.option("--curves/--no-curves", default=True, help="Compare the loss curves of the first steps on real data.")
 @keeping
 def compare(
@@ -233,6 +239,7 @@ def compare(
         environments_file=chosen["environments_file"],
         tell=lambda text: click.echo(text, err=True),
         seed=chosen["seed"],
+        own_defaults=chosen["own_defaults"],
         curves=chosen["curves"],
         keep=keep,
         command=shlex.join(["assay", *sys.argv[1:]]),
@@ -254,7 +261,11 @@ def _watched(run: Callable[[Any], Any], title: str) -> Any:
     from assay.show.progress import Progress
 
     with ExitStack() as stack:
-        return run(lambda field: stack.enter_context(Progress([item.name for item in field.contestants], title=title)))
+        return run(
+            lambda field: stack.enter_context(
+                Progress([item.name for item in (*field.contestants, *field.variants)], title=title)
+            )
+        )
 
 
 def _with_passes(effort: Effort, costs: bool | None, attribute: bool) -> Effort:

@@ -177,7 +177,7 @@ def _complete(samples: Iterable[Sample], arms: set[str]) -> int:
 
 def distributions_of(contestant: str) -> tuple[str, ...]:
     """What has to be installed for a contestant, by the name that its version is known under."""
-    target = contestant.rpartition(":")[0]
+    target = contestant.rpartition(":")[0].partition("+")[0]
     framework = target.partition("/")[0]
     if framework not in frameworks() or "@" in target:  # an environment of its own: its lock does not change
         return ()

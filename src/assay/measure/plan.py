@@ -102,7 +102,9 @@ class Proving:
     dropout_shape: tuple[int, ...] | None = (64, 256)  # None: dropout is not tried
     training: bool = True  # loss, gradients and optimizer steps too
     dtype: str = "float64"
-    folders: Mapping[str, Path] = field(default_factory=dict)  # target → package to prove instead of the entry's
+    folders: Mapping[str, Path] = field(
+        default_factory=dict
+    )  # a contestant's `code` → package to prove instead of the entry's
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class Prover:
         worker.send(
             "prove",
             self._plan.effort.limits.prove,
-            folder=str(proving.folders.get(arm.contestant.target, arm.entry.folder).absolute()),
+            folder=str(proving.folders.get(arm.contestant.code, arm.entry.folder).absolute()),
             mode=arm.contestant.mode,
             dtype=proving.dtype,
             save=str(save),

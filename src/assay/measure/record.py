@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -356,6 +356,19 @@ class Record:
         kept = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         return Record(**{**kept, **of_it, "header": header})
 
+    def only(self, contestants: Collection[str]) -> Record:
+        """What was found of some contestants, as the record of a run that had no other; with the A/A twin and its
+        contestant's samples, which tell how much identical code differs."""
+        twin_of = {sample.contestant for sample in self.samples if sample.twin}
+        changed: dict[str, Any] = {}
+        for item in dataclasses.fields(self):
+            facts = getattr(self, item.name)
+            if isinstance(facts, tuple) and facts and hasattr(facts[0], "contestant"):
+                wanted = {*contestants, *twin_of} if item.name == "samples" else {*contestants}
+                changed[item.name] = tuple(fact for fact in facts if _contestant(fact.contestant) in wanted)
+        names = tuple(name for name in self.header.contestants if name in contestants)
+        return dataclasses.replace(self, header=dataclasses.replace(self.header, contestants=names), **changed)
+
     @property
     def processes(self) -> int:
         """How many processes of each contestant were timed."""
@@ -367,6 +380,11 @@ class Record:
         from assay.measure.summary import measurements
 
         return measurements(self)
+
+
+def _contestant(name: str) -> str:
+    """A lost process of the twin is told under a name of its own."""
+    return name.removesuffix(" (twin)")
 
 
 # The fields of Record whose facts belong to a condition.

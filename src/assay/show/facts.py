@@ -440,6 +440,31 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class OwnSpeed:
+    """The time of a task with a framework's own defaults over that with the model's numbers: `ratio`."""
+
+    task: Task
+    batch_size: int
+    ratio: float
+    interval: tuple[float, float] | None
+    outcome: Outcome  # what the framework's own defaults are to the model's numbers
+
+
+@dataclass(frozen=True)
+class OwnDefaults:
+    """A framework's version of the model with its own defaults: other maths, so it takes no part in the verdict."""
+
+    contestant: str  # "pytorch+own:eager"
+    beside: str  # the contestant with the model's own numbers
+    changes: tuple[str, ...]  # "BatchNormalization: epsilon 0.001 (3 times)"
+    proof: Proof  # that it computes its own numbers' function
+    speeds: tuple[OwnSpeed, ...] = ()
+    last_loss: float | None = None  # of the first steps on real data
+    last_loss_beside: float | None = None  # with the model's own numbers
+    steps: int = 0  # how many steps those were
+
+
+@dataclass(frozen=True)
 class Missing:
     """A framework that was asked for and could not take part."""
 
@@ -476,6 +501,7 @@ class Comparison:
     artefacts: tuple[Artefact, ...] = ()
     environments: tuple[NamedEnvironment, ...] = ()
     attributions: tuple[Attribution, ...] = ()
+    own_defaults: tuple[OwnDefaults, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, dictionaries, strings and numbers, as the JSON Schema describes them."""

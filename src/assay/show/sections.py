@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.show import words
-from assay.show.facts import Comparison, Measurement
+from assay.show.facts import Comparison, Measurement, OwnSpeed
 from assay.show.table import (
     Cell,
     Column,
@@ -49,6 +49,7 @@ def sections_of(comparison: Comparison) -> tuple[Section, ...]:
         *_costs(comparison),
         *_sizes(comparison),
         *_attributions(comparison),
+        *_own_defaults(comparison),
     ]
     return tuple(section for section in found if section.table.columns)
 
@@ -346,3 +347,56 @@ def _attributions(comparison: Comparison) -> Iterable[Section]:
             _with_figures(comparison, filled),
             tuple(item.statement for item in found),
         )
+
+
+# ---------------------------------------------------------------- own defaults
+
+
+def _own_defaults(comparison: Comparison) -> Iterable[Section]:
+    """Each framework with its own defaults, in the row of its contestant with the model's numbers."""
+    found = comparison.own_defaults
+    if not found:
+        return
+    filled: list[Filled] = []
+    for task, size in dict.fromkeys((speed.task, speed.batch_size) for item in found for speed in item.speeds):
+        cells = {
+            item.beside: Cell(_told(speed), speed.ratio)
+            for item in found
+            for speed in item.speeds
+            if (speed.task, speed.batch_size) == (task, size)
+        }
+        meaning = "Time with the framework's own defaults over that with the model's numbers"
+        # None of these is a contest: what is nearest to 1 changes least.
+        filled.append((Column(f"own-{task}-{size}", words.task_name(task, size), "own / model", meaning), cells))
+    heading = f"loss after {max(item.steps for item in found)} steps"
+    for key, detail, losses in (
+        ("own-loss", "own", {item.beside: item.last_loss for item in found}),
+        ("model-loss", "model", {item.beside: item.last_loss_beside for item in found}),
+    ):
+        if cells := _figures(losses):
+            filled.append((Column(key, heading, detail, f"Training loss, numbers: {detail}"), cells))
+    same = [item.beside for item in found if not item.changes]
+    notes = [f"{item.contestant}: {'; '.join(item.changes)}" for item in found if item.changes]
+    notes += [f"{', '.join(same)}: the model has the framework's own defaults already"] if same else []
+    notes += [
+        f"{item.contestant} is left out: {item.proof.reason or 'it was not proven'}"
+        for item in found
+        if item.changes and item.proof.status != "equal"
+    ]
+    yield Section(
+        "own-defaults",
+        "Out of the box",
+        "Each framework with its own defaults in place of the model's numbers: other maths, proven for itself and not "
+        "ranked. Measured in the same rounds as the contestant whose row it is.",
+        _with_figures(comparison, filled),
+        tuple(notes),
+    )
+
+
+def _told(speed: OwnSpeed) -> str:
+    """`0.98`, or `≈ 1.01` where no difference is told."""
+    return f"{'' if speed.outcome in ('faster', 'slower') else '≈ '}{words.ratio(speed.ratio)}"
+
+
+def _figures(values: Mapping[str, float | None]) -> dict[str, Cell]:
+    return {name: Cell(f"{value:.4g}", value) for name, value in values.items() if value is not None}

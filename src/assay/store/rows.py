@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,7 +149,7 @@ def _contestants(run: Contents, record: Record | None) -> Iterator[dict[str, Any
         names = list(record.header.contestants) if record else []
     for position, name in enumerate(names):
         status, reason = proofs.get(name, ("not-run", None))
-        framework = name.partition(":")[0].partition("/")[0]
+        framework = re.split("[/+@:]", name)[0]
         said = _clean(reason) if reason else None
         yield {
             "run": run.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +18,15 @@ from assay.prove import Proof
 from assay.show import facts
 from assay.store.contents import PACKAGES
 from assay.verbs import convert
-from assay.verbs.contestants import Field, choose
+from assay.verbs.contestants import Field, choose, names_of
 from assay.verbs.curves import CurvePlan, curves_of, plan_curves
 from assay.verbs.environments import choose_in, read_wanted
 from assay.verbs.identity import model_digest, package_digest
 from assay.verbs.precision import check_timed, withheld
-from assay.verbs.proving import Prover, Written, save_all, write_all
+from assay.verbs.proving import Written, save_all, write_all
 from assay.verbs.recording import Recording
 from assay.verbs.subject import Subject, subject_of
+from assay.verbs.variants import Provers, Variant, measured, own_defaults
 
 if TYPE_CHECKING:
     from assay.workloads.data import Dataset
@@ -58,6 +59,7 @@ class Options:
     environments: tuple[str, ...] = ()  # "0.9=jax==0.9.*": releases to compare, each installed in an environment
     environments_file: Path | None = None  # the same as TOML: "0.9" = ["jax==0.9.*"]
     tell: Callable[[str], None] = lambda text: None  # of environments that are being made
+    own_defaults: bool = False  # measure each framework with its own defaults too, beside the model's numbers
     curves: bool = True  # the loss curves of the first steps on real data
     keep: Path | None = None  # keep packages, logs and the raw record in this folder
     store: str | None = None  # the database for the result, as a URL or a path; None: $ASSAY_STORE, or the user's own
@@ -84,12 +86,14 @@ def compare(
     subject = subject_of(model, options.batch_sizes, options.seed)
     device, conditions = devices.choose(options.device, devices.cards()), _conditions(options)
     field = _field(options)
+    variants = own_defaults(model, field) if options.own_defaults else ()
+    field = replace(field, variants=measured(variants))
     watcher = watch(field) if watch is not None else Watcher()
     tasks = _tasks(model, options.task, subject)
     with recording or Recording(options.keep, options.store, options.stored) as kept:
         kept.begin(options.command, model.name, model_digest(model))
         data = _save_data(subject.dataset, kept.path)
-        run = _Comparing(model, field, kept, options, watcher, device, conditions)
+        run = _Comparing(model, field, variants, kept, options, watcher, device, conditions)
         written = write_all(model, field.targets)
         record = run.measure(written, data, tasks, subject)
         comparison = convert.comparison(
@@ -99,6 +103,7 @@ def compare(
                 field=field,
                 written=written,
                 proofs=run.prover.proofs,
+                variants=variants,
                 record=record,
                 precisions=run.precisions,
                 curves=curves_of(record, model, subject.dataset) if record else None,
@@ -118,6 +123,7 @@ class _Comparing:
         self,
         model: Model,
         field: Field,
+        variants: tuple[Variant, ...],
         kept: Recording,
         options: Options,
         watcher: Watcher,
@@ -129,7 +135,8 @@ class _Comparing:
         self.model, self.field, self.options, self.watcher = model, field, options, watcher
         self.kept, self.folder = kept, kept.path
         kept.renew("proof")
-        self.prover = Prover(model, field, self.folder / "proof", options.seed, self._tell_proof)
+        self.variants = variants
+        self.prover = Provers(model, field, variants, self.folder / "proof", options.seed, self._tell_proof)
         self.curves: CurvePlan | None = None
         self.precisions: tuple[facts.Precision, ...] = ()
 
@@ -138,20 +145,22 @@ class _Comparing:
         for target, reason in written.refused.items():
             for contestant in self.field.contestants:
                 if contestant.target == target:
-                    self.prover.keep(Proof(contestant.name, "not-run", reason))
+                    self.prover.main.keep(Proof(contestant.name, "not-run", reason))
                     self.watcher.state(contestant.name, "failed", reason)
         contestants = [item for item in self.field.contestants if item.target in written.packages]
         if not contestants:
             return None
         self.kept.renew(PACKAGES)
-        folders = save_all(written.packages, self.folder / PACKAGES)
+        own = {item.contestant.code: item.package for item in self.variants if item.package is not None}
+        folders = save_all({**written.packages, **own}, self.folder / PACKAGES)
+        contestants += self.field.variants
         digests = {target: package_digest(folder) for target, folder in folders.items()}
         self.kept.packages(digests)
         if self.options.curves and subject.is_real:
             names = [item.name for item in contestants]
             self.curves = plan_curves(self.model, subject.dataset, self.folder, subject.batch_size, names)
         plan = Plan(
-            entries=tuple(Entry(item, folders[item.target], data) for item in contestants),
+            entries=tuple(Entry(item, folders[item.code], data) for item in contestants),
             folder=self.folder / "run",
             tasks=tasks,
             proving=self.prover.proving(),
@@ -163,9 +172,11 @@ class _Comparing:
             device=self.device,
             environments=self.field.environments,
         )
-        past = self.kept.past(digests, {item.name: item.target for item in contestants})
+        past = self.kept.past(digests, {item.name: item.code for item in contestants})
         record = measure(plan, prove=self.prover, on_event=self._tell, look=outlook, past=past)
-        self.precisions = check_timed(record, self.prover)
+        self.precisions = check_timed(record.only(names_of(self.field.contestants)), self.prover.main)
+        for name, prover in self.prover.variants.items():
+            check_timed(record.only((name,)), prover)
         if not record.interrupted:
             self.prover.explain()
         return withheld(record, self.precisions)

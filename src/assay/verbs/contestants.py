@@ -27,6 +27,7 @@ class Field:
     first_wave: tuple[str, ...]  # each framework in its default mode
     absent: tuple[Absent, ...]
     environments: tuple[Environment, ...] = ()  # those that contestants name
+    variants: tuple[Contestant, ...] = ()  # with other numbers than the model's: measured, not ranked
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -58,6 +59,10 @@ def choose(names: Sequence[str] | None = None, modes: Sequence[str] | None = Non
     first = {Contestant(item.framework, item.modes[0], item.backend).name for item in present if item.default}
     ordered = sorted(contestants, key=lambda item: item.name not in first)
     return Field(tuple(ordered), tuple(item.name for item in ordered if item.name in first), tuple(absent))
+
+
+def names_of(contestants: Sequence[Contestant]) -> tuple[str, ...]:
+    return tuple(item.name for item in contestants)
 
 
 def targets_of(names: Sequence[str] | None) -> list[Target]:

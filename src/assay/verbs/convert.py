@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import statistics
 import tokenize
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast, get_args
@@ -27,10 +27,11 @@ from assay.model import Model, shape_of
 from assay.nn.optimizers import Constant, Optimizer
 from assay.prove import Proof
 from assay.show import facts
-from assay.verbs.contestants import Field
+from assay.verbs.contestants import Field, names_of
 from assay.verbs.passes import extras
 from assay.verbs.proving import Written
 from assay.verbs.subject import Subject
+from assay.verbs.variants import Variant, own_defaults_facts
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Findings:
     field: Field
     written: Written
     proofs: Mapping[str, Proof]
+    variants: Sequence[Variant]
     record: Record | None
     precisions: tuple[facts.Precision, ...]
     curves: facts.TrainingEquality | None
@@ -51,9 +53,11 @@ class Findings:
 
 
 def comparison(found: Findings) -> facts.Comparison:
-    """All facts of a comparison."""
-    record = found.record
-    contestants = tuple(item.name for item in found.field.contestants)
+    """All facts of a comparison. What was measured of variants is told apart: they are no part of the verdict."""
+    contestants = names_of(found.field.contestants)
+    whole = found.record
+    record = whole.only(contestants) if whole is not None and found.variants else whole
+    found = replace(found, record=record)
     code = code_facts(found.written)
     return facts.Comparison(
         assay=__version__,
@@ -79,7 +83,16 @@ def comparison(found: Findings) -> facts.Comparison:
         code=code,
         training=found.curves,
         verdict=_verdict(record, found, code),
+        own_defaults=_own_defaults(whole, found),
     )
+
+
+def _own_defaults(record: Record | None, found: Findings) -> tuple[facts.OwnDefaults, ...]:
+    if record is None:
+        return ()
+    names = (name for item in found.variants for name in (item.contestant.name, item.beside))
+    proofs = {name: _proof_of(name, found) for name in names}
+    return own_defaults_facts(found.variants, record, proofs)
 
 
 def proof_facts(proof: Proof) -> facts.Proof:

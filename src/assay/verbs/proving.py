@@ -83,7 +83,8 @@ class Prover:
 
     @cached_property
     def packages(self) -> dict[str, Package]:
-        return write_all(self.disturbed, self.field.targets, wide=True).packages
+        written = write_all(self.disturbed, self.field.targets, wide=True).packages
+        return {item.code: written[item.target] for item in self.field.contestants if item.target in written}
 
     @cached_property
     def judge(self) -> Judge:
@@ -113,7 +114,7 @@ class Prover:
 
     def __call__(self, contestant: Contestant, result: ProofResult) -> str | None:
         """The callback that `measure` asks: None for equal, else the reason in one line."""
-        package = self.packages[contestant.target]
+        package = self.packages[contestant.code]
         results = read_results(result.arrays, package.model, package.weights, result.dropout)
         proof = replace(self.judge.judge(contestant, package, results, result.errors), reduced=self.evidence.reduced)
         self.keep(proof)
@@ -162,18 +163,18 @@ class Prover:
             proof = self.proofs.get(contestant.name)
             if proof is None or proof.status != "different" or time.monotonic() > deadline:
                 continue
-            package = self.packages[contestant.target]
+            package = self.packages[contestant.code]
             divergence = bisect(self.disturbed, contestant, package, self.evidence, self.folder, proof, run)
             if divergence is not None:
-                equal = self._proven_equal(but=contestant.target)
+                equal = self._proven_equal(but=contestant.code)
                 line = line_of(self.packages[equal], divergence.node) if equal is not None else None
                 self.keep(replace(proof, divergence=replace(divergence, reference=line)))
 
     def _proven_equal(self, but: str) -> str | None:
-        """Another target that is proven equal, whose code shows how it should be."""
-        found = (item.target for item in self.field.contestants if item.target != but)
-        equal = {name.partition(":")[0] for name, proof in self.proofs.items() if proof.status == "equal"}
-        return next((target for target in found if target in equal and target in self.packages), None)
+        """Another package that is proven equal, whose code shows how it should be."""
+        equal = {name for name, proof in self.proofs.items() if proof.status == "equal"}
+        found = (item.code for item in self.field.contestants if item.code != but and item.name in equal)
+        return next((code for code in found if code in self.packages), None)
 
 
 def run_in_worker(
