@@ -160,3 +160,44 @@ class Shuffles(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.second(self.first(x))
         return nn.functional.interpolate(x, size=(9, 7), mode="bilinear", align_corners=False)
+
+
+class Heads(nn.Module):
+    """Parts in a dictionary, under names that no attribute has, and in a module that is never called itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.ModuleList([nn.Linear(4, 6), nn.Linear(6, 6)])
+        self.heads = nn.ModuleDict({"mask": nn.Linear(6, 2), "0": Block(6, 3), "box-size": nn.Linear(6, 1)})
+        self.held = nn.Module()
+        self.held.norms = nn.ModuleList([nn.LayerNorm(6), nn.LayerNorm(6)])
+        self.held.last = nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer, norm in zip(self.body, self.held.norms, strict=True):
+            x = norm(layer(x))
+        x = self.held.last(x)
+        return torch.cat([head(x) for head in self.heads.values()], 1)
+
+
+class Taps(nn.ModuleDict):
+    """A dictionary of parts that is called itself."""
+
+    def __init__(self) -> None:
+        super().__init__({"0": Block(4, 6), "2": nn.Linear(6, 6), "4": nn.Linear(6, 5)})
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self["2"](self["0"](x))
+        return x, self["4"](x)
+
+
+class WithTaps(nn.Module):
+    """A backbone that is a dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = Taps()
+        self.head = nn.Linear(11, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.cat(self.backbone(x), 1))

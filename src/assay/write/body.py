@@ -26,6 +26,7 @@ from assay.model import MODULES, Model, ModuleInfo, aliases_of, exact_of, intend
 from assay.write.flow import nest
 from assay.write.lists import grow_lists, take_lists, variadic_classes
 from assay.write.loops import gather_families, gather_loops
+from assay.write.named import gather_named
 from assay.write.parts import (
     HEAVY,
     TOKEN,
@@ -77,6 +78,7 @@ class Builder:
         self._holders: dict[str, dict[str, str]] = {}  # module that is never called → its parameters as text
         self._element: list[Construct] | None = None
         self._made: list[str] = []  # the attributes that the rule of the call being written has made
+        self._sources: dict[str, str] = {}  # attribute → where the source has it, if not under that name
         self._list_names: dict[str, tuple[str, int]] = {}  # attribute → the list and the place that its name speaks of
         self._written: dict[
             str, tuple[Frame, Body | None, list[str]]
@@ -201,7 +203,8 @@ class Builder:
             self.body.weights.extend(((), weight) for weight in weights)
             return "element"
         name = self._new_attribute(
-            hint or self._attribute_hint or self._weight_stem(weights) or callee.rpartition(".")[2].lower()
+            hint or self._attribute_hint or self._weight_stem(weights) or callee.rpartition(".")[2].lower(),
+            None if hint else self._attribute_hint,
         )
         self.body.attributes[name] = construct
         self.body.weights.extend(((name,), weight) for weight in weights)
@@ -296,10 +299,12 @@ class Builder:
         if takes_lists and self.frame.path and self.frame.class_name in self._variadic:
             take_lists(self.body)
         grow_lists(self.body)
-        gather_loops(self.body, self.style, self._list_names, chains_only=True)
+        gather_loops(self.body, self.style, self._list_names, self._sources, chains_only=True)
         nest(self.body)
-        gather_loops(self.body, self.style, self._list_names)
+        gather_loops(self.body, self.style, self._list_names, self._sources)
         gather_families(self.body, self.style)
+        if self.style.saves_attributes:
+            gather_named(self.body, self._sources)
         return self.body
 
     def _hold_shared(self) -> None:
@@ -334,7 +339,7 @@ class Builder:
         template = max(calls, key=lambda item: len(item.inputs()))
         outputs = template.outputs_among(list(calls))
         child = Builder(self.model, template, self.table, self.style, outputs, self._variadic).build()
-        name = self._new_attribute(self._relative(frame.path))
+        name = self._new_attribute(self._relative(frame.path), self._relative(frame.path))
         self.body.attributes[name] = InstanceConstruct(child)
         self._adopt(child, (name,))
         self._written[frame.path] = (template, child, [name])
@@ -441,7 +446,8 @@ class Builder:
 
     def _write_sequence(self, frame: Frame) -> str:
         """A container, and its call; gives the attribute."""
-        name = self._new_attribute(self._relative(frame.path) or "layers")
+        path = self._relative(frame.path)
+        name = self._new_attribute(path or "layers", path)
         construct, weights, trained = self._sequence_of(frame)
         self.body.weights.extend(((name, *rest), weight) for rest, weight in weights)
         self.body.needs_training |= trained
@@ -505,11 +511,14 @@ class Builder:
 
     # Names and initializers -------------------------------------------------------------------------------------
 
-    def _new_attribute(self, wanted: str) -> str:
+    def _new_attribute(self, wanted: str, source: str | None = None) -> str:
+        """A name for an attribute. `source`: where the source has the module that becomes it."""
         name = attribute(wanted, "layer")
         if name in self.style.reserved:
             name = f"{name}_layer"
         name = unique(name, [*self.body.attributes, *(item.name for item in self.methods)])
+        if source and name != source and MODULES in self.model.graph.metadata_props:
+            self._sources[name] = source
         stem, _, number = wanted.rpartition(".")
         if stem and number.isdigit():
             self._list_names[name] = (stem, int(number))

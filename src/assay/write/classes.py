@@ -13,6 +13,7 @@ from assay.write.parts import (
     TOKEN,
     Body,
     Construct,
+    DictConstruct,
     InstanceConstruct,
     LayerConstruct,
     Literal,
@@ -133,6 +134,8 @@ def _shape(construct: Construct) -> str:
             return f"{stem}[{_first_class(construct)}({steps}) × □]"
         case SequenceConstruct():
             return f"{construct.names or ''}[{'; '.join(_shape(element) for element in construct.elements)}]"
+        case DictConstruct():
+            return f"{{{'; '.join(f'{name!r}: {_shape(item)}' for name, item in construct.elements.items())}}}"
     raise TypeError(construct)
 
 
@@ -172,6 +175,9 @@ def _instance_literals(body: Body) -> list[Literal]:
                 found.extend([*series.first, *(step for step in series.steps if step is not None), series.count])
             case SequenceConstruct():
                 for element in construct.elements:
+                    collect(element)
+            case DictConstruct():
+                for element in construct.elements.values():
                     collect(element)
 
     for construct in body.attributes.values():

@@ -14,11 +14,18 @@ if TYPE_CHECKING:
     from assay.write.style import Style
 
 
-def gather_loops(body: Body, style: Style, list_names: dict[str, tuple[str, int]], chains_only: bool = False) -> None:
+def gather_loops(
+    body: Body,
+    style: Style,
+    list_names: dict[str, tuple[str, int]],
+    sources: dict[str, str],
+    chains_only: bool = False,
+) -> None:
     """Attributes `blocks_0`, `blocks_1` … that come from a list of the source become one list, and a list of lists where the
     source's names speak of one (`blocks.0.1`).
 
-    `list_names`: attribute → the list that its name speaks of, and its place in it; what is gathered is taken out.
+    `list_names`: attribute → the list that its name speaks of, and its place in it; what is gathered is taken out. `sources`: attribute
+    → where the source has it; the lists are put in.
     `chains_only`: only lists whose elements are called one after another, which become a loop.
     """
     done: set[str] = set()
@@ -26,7 +33,11 @@ def gather_loops(body: Body, style: Style, list_names: dict[str, tuple[str, int]
         lists: dict[str, list[str]] = {}
         for name, source in list_names.items():
             lists.setdefault(source[0], []).append(name)
-        stems = [stem for stem, names in lists.items() if stem not in done and _is_whole(names, list_names)]
+        stems = [
+            stem
+            for stem, names in lists.items()
+            if stem not in done and _is_whole(names, list_names) and not _has_others(stem, names, sources)
+        ]
         if not stems:
             return
         stem = max(stems, key=lambda item: item.count("."))
@@ -42,6 +53,8 @@ def gather_loops(body: Body, style: Style, list_names: dict[str, tuple[str, int]
             _fold_chain(body, f"self.{listed}", singular(listed), names, *chain)
         for name in names:
             del list_names[name]
+        if listed != stem and all(name in sources for name in names):
+            sources[listed] = stem
         outer, _, number = stem.rpartition(".")
         if outer and number.isdigit():
             list_names[listed] = (outer, int(number))
@@ -50,6 +63,11 @@ def gather_loops(body: Body, style: Style, list_names: dict[str, tuple[str, int]
 def _is_whole(names: list[str], list_names: Mapping[str, tuple[str, int]]) -> bool:
     """Whether the places are 0, 1, 2 … without a gap."""
     return sorted(list_names[name][1] for name in names) == list(range(len(names)))
+
+
+def _has_others(stem: str, names: list[str], sources: Mapping[str, str]) -> bool:
+    """Whether the source keeps parts of other names at the same place: it is a dictionary."""
+    return any(place.rpartition(".")[0] == stem and name not in names for name, place in sources.items())
 
 
 def _make_list(body: Body, style: Style, stem: str, names: list[str]) -> str:
@@ -92,6 +110,8 @@ def _chained_calls(body: Body, names: list[str]) -> tuple[list[int], Value] | No
     if len(names) < 2 or any(len(found) != 1 for found in positions):
         return None
     places = [found[0] for found in positions]
+    if not _alike([body.statements[place] for place in places], names):
+        return None
     chained = _chain(body, places) if body.statements[places[0]].appends_to is None else _appended(body, places)
     return None if chained is None else (places, chained)
 
@@ -119,8 +139,6 @@ def _chain(body: Body, places: list[int]) -> Value | None:
         return None
     if len({len(listed) for listed in operands}) != 1 or not operands[0]:
         return None
-    if not _alike(statements):
-        return None
     moving = {
         place for place in range(len(operands[0])) if any(row[place] is not operands[0][place] for row in operands)
     }
@@ -132,9 +150,10 @@ def _chain(body: Body, places: list[int]) -> Value | None:
     return next(iter(started.values())) if len(started) == 1 and not later & started.keys() else None
 
 
-def _alike(statements: list[Statement]) -> bool:
-    """Whether calls differ in what is called and in values only."""
-    return len({TOKEN.sub("", re.sub(r"self\.\w+", "", item.text)) for item in statements}) == 1
+def _alike(statements: list[Statement], names: list[str]) -> bool:
+    """Whether calls of attributes, one each, differ in the attribute and in values only."""
+    texts = [re.sub(rf"self\.{name}\b", "", item.text) for item, name in zip(statements, names, strict=True)]
+    return len({TOKEN.sub("", text) for text in texts}) == 1
 
 
 def _appended(body: Body, places: list[int]) -> ListOf | None:
@@ -142,7 +161,7 @@ def _appended(body: Body, places: list[int]) -> ListOf | None:
     statements = [body.statements[place] for place in places]
     listed = statements[0].appends_to
     used = {tuple(id(value) for value in operands_of(body, item.text)) for item in statements}
-    same = all(item.appends_to is listed for item in statements) and len(used) == 1 and _alike(statements)
+    same = all(item.appends_to is listed for item in statements) and len(used) == 1
     return listed if same and places == list(range(places[0], places[0] + len(places))) else None
 
 

@@ -108,6 +108,13 @@ class SequenceConstruct(Construct):
 
 
 @dataclass(eq=False)
+class DictConstruct(Construct):
+    """Constructs in a dictionary of modules, by the source's names. Under the name "" the module itself is that dictionary."""
+
+    elements: dict[str, Construct]
+
+
+@dataclass(eq=False)
 class Statement:
     """`targets = text`, with the nodes it comes from. A light one may be nested into another; a nestable result too."""
 
@@ -169,6 +176,9 @@ class Body:
                 found.append(construct.body)
             elif isinstance(construct, SequenceConstruct):
                 for element in construct.elements:
+                    collect(element)
+            elif isinstance(construct, DictConstruct):
+                for element in construct.elements.values():
                     collect(element)
 
         for construct in self.attributes.values():

@@ -9,7 +9,17 @@ import onnx_ir as ir
 
 from assay.errors import UnsupportedError
 from assay.model import KEPT, MODULES, Model, aliases_of, sizes_of
-from assay.write.parts import REFERENCE, Body, Construct, Index, InstanceConstruct, Path, SequenceConstruct
+from assay.write.named import OWN
+from assay.write.parts import (
+    REFERENCE,
+    Body,
+    Construct,
+    DictConstruct,
+    Index,
+    InstanceConstruct,
+    Path,
+    SequenceConstruct,
+)
 from assay.write.table import NativeWeight
 from assay.write.weights import transpose
 
@@ -96,7 +106,12 @@ def _construct_at(root: Body, path: Path) -> Construct | None:
         if isinstance(part, Index):
             found = found.elements[part.number] if isinstance(found, SequenceConstruct) else None
         else:
+            inside = (
+                found if isinstance(found, DictConstruct) else body.attributes.get(OWN) if body is not None else None
+            )
             found = body.attributes.get(part) if body is not None else None
+            if found is None and isinstance(inside, DictConstruct):
+                found = inside.elements.get(part)
         body = found.body if isinstance(found, InstanceConstruct) else None
     return found
 

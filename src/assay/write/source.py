@@ -16,10 +16,12 @@ from typing import Any
 from assay.model import Model
 from assay.write.classes import WrittenClass
 from assay.write.flow import Line, shape_comment
+from assay.write.named import OWN
 from assay.write.parts import (
     TOKEN,
     Body,
     Construct,
+    DictConstruct,
     InstanceConstruct,
     LayerConstruct,
     ListOf,
@@ -115,6 +117,8 @@ class _Renderer:
                 return Nested(f"{construct.body.written_class}(", elements, ")")
             case SequenceConstruct():
                 return self._sequence(construct, name)
+            case DictConstruct():
+                return self.dictionary(construct, self.style.dictionary())
         raise TypeError(construct)
 
     def _arguments(self, construct: LayerConstruct, name: str | None) -> list[str]:
@@ -127,6 +131,14 @@ class _Renderer:
             text = self.slot(place, False)
             found.append(text if argument.name is None else f"{argument.name}={text}")
         return [*found, *self.style.extra_arguments(construct, name)]
+
+    def dictionary(self, construct: DictConstruct, callee: str) -> Nested:
+        """A call with the items of a dictionary of modules."""
+        items = [
+            _between(f"{literal_text(name)}: ", self.construct(element, name), "")
+            for name, element in construct.elements.items()
+        ]
+        return Nested(f"{callee}(", (Nested("{", tuple(items), "}"),), ")")
 
     def _sequence(self, construct: SequenceConstruct, name: str | None) -> Tree:
         if construct.series is not None:
@@ -232,17 +244,24 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
     body = written.template
     parameters = [*written.parameters]
     lines: list[tuple[str, tuple[str, ...]]] = [(text, ()) for text in style.before_class(model, written.name)]
-    lines.append((style.class_line(written.name, is_root), ()))
+    own = body.attributes.get(OWN)  # parts that are items of the module itself
+    lines.append((style.class_line(written.name, is_root, own is not None), ()))
     lines.extend((text, ()) for text in _docstring(_describe(model, written, renderer, is_root), style.line_length))
     lines.append(("", ()))
     if body.attributes or parameters or style.init_line([]) != "def __init__(self) -> None:":
         lines.append((f"    {style.init_line(parameters)}", ()))
         start = len(lines)
-        lines.extend((f"        {text}", ()) for text in style.init_start())
+        if isinstance(own, DictConstruct):
+            items = renderer.dictionary(own, "super().__init__")
+            lines.extend((text, ()) for text in broken("", items, "", 8, style.line_length))
+        else:
+            lines.extend((f"        {text}", ()) for text in style.init_start())
         stored = list(dict.fromkeys([*renderer.stored_arguments(), *style_kept(style, parameters)]))
         lines.extend((f"        self.{name} = {name}", ()) for name in stored)
         later: list[str] = []
         for name, construct in body.attributes.items():
+            if name == OWN:
+                continue
             if isinstance(construct, SequenceConstruct) and construct.names is not None and not construct.sequential:
                 lines.extend((f"        {text}", ()) for text in renderer.members(construct))
                 continue

@@ -61,8 +61,8 @@ class Style:
             return "function" not in kinds
         return len(set(kinds)) == 1 and kinds[0].startswith(("layer", "module"))
 
-    def class_line(self, name: str, is_root: bool) -> str:
-        """`class Block(nn.Module):`; the root is the whole model."""
+    def class_line(self, name: str, is_root: bool, is_dictionary: bool = False) -> str:
+        """`class Block(nn.Module):`; the root is the whole model. `is_dictionary`: its parts are items of itself."""
         raise NotImplementedError
 
     def before_class(self, model: Model, name: str) -> list[str]:
@@ -108,6 +108,10 @@ class Style:
     def module_list(self, elements: list[str]) -> tuple[str, list[str], str]:
         """A container that only holds."""
         return "[", elements, "]"
+
+    def dictionary(self) -> str:
+        """What makes a module of a dictionary of modules, if `saves_attributes`."""
+        raise NotImplementedError
 
     def repeated(self, element: str, count: int | str, sequential: bool, variable: str = "_") -> str:
         """The same construct several times, in a container. `variable`: what counts them, where the construct speaks of it."""
@@ -157,8 +161,10 @@ class Style:
         for part in (*path, *([leaf] if leaf else [])):
             if isinstance(part, Index):
                 text += f"{self.elements if part.sequential else ''}[{part.number}]"
-            else:
+            elif part.isidentifier():
                 text += f".{part}" if text else part
+            else:  # in a dictionary of modules
+                text += f'["{part}"]'
         return text
 
     def native_path(self, path: Path, leaf: str) -> str:

@@ -55,7 +55,7 @@ class JaxStyle(Style):
     local_file: str | None = str(Path(__file__).with_name("local"))
     layers: frozenset[str] = frozenset({"Dropout"})
 
-    def class_line(self, name: str, is_root: bool) -> str:
+    def class_line(self, name: str, is_root: bool, is_dictionary: bool = False) -> str:
         return f"class {name}(nnx.Module):"
 
     def init_line(self, parameters: Sequence[Parameter]) -> str:

@@ -90,7 +90,7 @@ class KerasStyle(Style):
     texts: bool = False  # whether the model takes strings
     casts: bool = True  # whether layers may take every float to Keras' own type, as they do unless told otherwise
 
-    def class_line(self, name: str, is_root: bool) -> str:
+    def class_line(self, name: str, is_root: bool, is_dictionary: bool = False) -> str:
         return f"class {name}({'keras.Model' if is_root else 'layers.Layer'}):"
 
     def before_class(self, model: Model, name: str) -> list[str]:

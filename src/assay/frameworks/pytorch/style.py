@@ -96,8 +96,8 @@ class PyTorchStyle(Style):
             return not is_integer(call.x) and (call.kind == "Linear" or normalisation.is_one_slope(call))
         return normalisation.is_one_layer(call)
 
-    def class_line(self, name: str, is_root: bool) -> str:
-        return f"class {name}(nn.Module):"
+    def class_line(self, name: str, is_root: bool, is_dictionary: bool = False) -> str:
+        return f"class {name}({'nn.ModuleDict' if is_dictionary else 'nn.Module'}):"
 
     def forward_line(
         self, arguments: Sequence[str], returns: int, needs_training: bool, lists: Collection[str] = ()
@@ -114,6 +114,9 @@ class PyTorchStyle(Style):
 
     def module_list(self, elements: list[str]) -> tuple[str, list[str], str]:
         return "nn.ModuleList([", elements, "])"
+
+    def dictionary(self) -> str:
+        return "nn.ModuleDict"
 
     def repeated(self, element: str, count: int | str, sequential: bool, variable: str = "_") -> str:
         inner = f"[{element} for {variable} in range({count})]"

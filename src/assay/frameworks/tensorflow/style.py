@@ -54,7 +54,7 @@ class TensorFlowStyle(Style):
     layers: frozenset[str] = frozenset({"Dropout"})
     root_takes_training: bool = True  # train.py calls the model with training=True, whether anything in it cares or not
 
-    def class_line(self, name: str, is_root: bool) -> str:
+    def class_line(self, name: str, is_root: bool, is_dictionary: bool = False) -> str:
         return f"class {name}(tf.Module):"
 
     def forward_line(
