@@ -249,7 +249,7 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
     lines.extend((text, ()) for text in _docstring(_describe(model, written, renderer, is_root), style.line_length))
     lines.append(("", ()))
     if body.attributes or parameters or style.init_line([]) != "def __init__(self) -> None:":
-        lines.append((f"    {style.init_line(parameters)}", ()))
+        lines.extend((text, ()) for text in _signature(style.init_line(parameters), style.line_length))
         start = len(lines)
         if isinstance(own, DictConstruct):
             items = renderer.dictionary(own, "super().__init__")
