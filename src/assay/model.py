@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir
 
 from assay.errors import ModelError, unknown
+from assay.structure import Structure, from_data
 
 if TYPE_CHECKING:
     from assay.nn.optimizers import Training
@@ -39,6 +40,7 @@ VARIANCE = "assay.running_variance"  # on a batch normalisation: "unbiased" wher
 DROPS = "assay.drops"  # on a dropout: "examples" where whole ones are dropped (stochastic depth), not elements
 LINE = "assay.line"  # on a node: the line of the source's code that it comes from, as `net.py:14: x = torch.tanh(x)`
 SOURCE = "assay.source"  # on the graph: the framework whose model it was
+STRUCTURE = "assay.structure"  # on the graph: JSON of how the outputs lie in one another (see `structure`), if not flat
 NOTES = "assay.notes"  # on the graph: JSON list of what is not as in the source
 
 
@@ -86,6 +88,13 @@ class Model:
         """What is not as in the source, said when the model was brought."""
         return tuple(json.loads(self.graph.metadata_props.get(NOTES, "[]")))
 
+    @property
+    def structure(self) -> Structure:
+        """How the outputs lie in one another: what the source's forward method gives, and written ones too."""
+        count = len(self.graph.outputs)
+        noted = self.graph.metadata_props.get(STRUCTURE)
+        return Structure.flat(count) if noted is None else from_data(json.loads(noted), count)
+
     def role(self, value: onnx_ir.Value) -> str:
         """`parameter` (trained), `statistic` (a running average) or `constant`."""
         return value.metadata_props.get(ROLE, "parameter" if _is_floating(value) else "constant")
@@ -117,21 +126,24 @@ class Model:
 
     def trained_by(self, training: Training, notes: Sequence[str] = (), output: str | None = None) -> Model:
         """A copy of the model that is trained like this; its loss reads the first output, or the one of this name, which
-        then comes first. Raises `NotFoundError` for a name that no output has.
+        is the graph's first then. Raises `NotFoundError` for a name that no output has.
         """
         copy = self.ir.clone()
         said = [*self.notes, *notes]
-        outputs = {value.name or "": value for value in copy.graph.outputs}
-        if output is not None and output not in outputs:
-            raise unknown("output", output, outputs)
-        first = copy.graph.outputs[0] if output is None else outputs[output]
-        others = [value for value in copy.graph.outputs if value is not first]
+        before = list(copy.graph.outputs)
+        names = [value.name or "" for value in before]
+        if output is not None and output not in names:
+            raise unknown("output", output, names)
+        first = before[0 if output is None else names.index(output)]
+        others = [value for value in before if value is not first]
         if others:
-            names = ", ".join(value.name or "" for value in others)
-            moved = "" if copy.graph.outputs[0] is first else ", which the written model returns first"
-            said.append(f"the loss reads {first.name}{moved}, not {names}")
+            said.append(f"the loss reads {first.name}, not {', '.join(value.name or '' for value in others)}")
+        if first is not before[0]:
+            after = [first, *others]
+            moved = {place: after.index(value) for place, value in enumerate(before)}
             copy.graph.outputs.clear()
-            copy.graph.outputs.extend([first, *others])
+            copy.graph.outputs.extend(after)
+            copy.graph.metadata_props[STRUCTURE] = json.dumps(self.structure.moved(moved).to_data())
         if said:
             copy.graph.metadata_props[NOTES] = json.dumps(said)
         return replace(self, ir=copy, training=training, dataset=None, _modules={})

@@ -77,7 +77,7 @@ def test_the_loss_reads_the_output_that_is_named() -> None:
     model = load(built, loss="huber:output=right.add_0,delta=0.5")
     assert model.training is not None and model.training.loss == nn.Huber(0.5)
     assert [value.name for value in model.graph.outputs] == ["right.add_0", "left.add_0"]
-    assert "the loss reads right.add_0, which the written model returns first, not left.add_0" in model.notes[-1]
+    assert "the loss reads right.add_0, not left.add_0" in model.notes[-1]
     with pytest.raises(NotFoundError, match=r"unknown output 'right\.add': did you mean right\.add_0"):
         load(built, loss="mse:output=right.add")
 

@@ -162,6 +162,7 @@ def _check_structure(model: Model) -> None:
             scope_of(node)
         names = [name for info in model.modules.values() for name in (info.class_name, *info.arguments)]
         wrong = next((name for name in names if not name.isidentifier()), None)
+        _ = model.structure
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError("the module structure noted in its metadata is damaged: remove the entries assay.*") from error
     if wrong is not None:

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from assay.structure import Structure
+
 if TYPE_CHECKING:
     from assay.nn.optimizers import Training
 
@@ -151,7 +153,7 @@ class DropoutSample:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What `train.py` is written from. The loss reads the model's first output."""
+    """What `train.py` is written from. The loss reads the graph's first output."""
 
     model_name: str  # "mnist-cnn", for docstrings
     class_name: str  # "MnistCNN", the class in model.py
@@ -160,12 +162,7 @@ class TrainingPlan:
     input_shapes: tuple[tuple[int | str, ...], ...]  # ("batch", 28, 28)
     output_shape: tuple[int | str, ...]
     target: str  # "labels", "tokens", "outcomes": a name for the targets
-    outputs: int = 1  # how many the model returns; a tuple if there are several
-
-
-def first_output(outputs: Any) -> Any:
-    """What the loss reads of what a model returned: of several outputs the first."""
-    return outputs[0] if isinstance(outputs, (tuple, list)) else outputs
+    structure: Structure = field(default_factory=lambda: Structure.flat(1))  # of what the model returns
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from typing import Any, Self, TypeVar
 import numpy as np
 import onnx_ir as ir
 
-from assay.model import KEPT, ORIGIN
+from assay.model import KEPT, ORIGIN, STRUCTURE
 from assay.nn.tensor import OPSET, Dim, Shape, Tensor, Tracer
+from assay.structure import structure_of
 from assay.write.weights import Step, WeightMap
 
 Entry = TypeVar("Entry", bound=Callable[..., Any])
@@ -84,6 +85,19 @@ class Graph(Tracer):
         """Says something of the model as a whole; once."""
         if text not in self.notes:
             self.notes.append(text)
+
+
+def record_structure(draft: Graph, nest: Any) -> None:
+    """Notes how the outputs of the graph lie in one another: `nest` is what the source gives, with their places in it."""
+    found, left = structure_of(nest)
+    count = len(draft.graph.outputs)
+    if found is None or sorted(found.places()) != list(range(count)):
+        draft.remark(f"the outputs are given as {'a tuple' if count > 1 else 'one'}: {', '.join(left)} is not opened")
+        return
+    if left:
+        draft.remark(f"no array, and not among the outputs of written code: {', '.join(left)}")
+    if not found.is_flat:
+        draft.graph.metadata_props[STRUCTURE] = json.dumps(found.to_data())
 
 
 def record_origin(weight: Tensor, maps: Sequence[WeightMap]) -> None:

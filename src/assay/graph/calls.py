@@ -6,7 +6,7 @@ the reshapes around it along. Weights that arrive as initializers become the cal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -162,6 +162,7 @@ def without_doubles(model: Model, calls: list[Call], ties: bool) -> list[Call]:
     """The calls with every weight owned by the layers of one module: a layer of another module on the same weight becomes
     functions of it, unless layers are tied."""
     owners: dict[int, str] = {}
+    scopes: dict[int, Scope] = {}  # of the layer that owns a weight
     found: list[Call] = []
     for call in calls:
         path = call.scope[-1][0] if call.scope else ""
@@ -169,12 +170,32 @@ def without_doubles(model: Model, calls: list[Call], ties: bool) -> list[Call]:
         inside = [other for other in calls if other.scope[: len(call.scope)] == call.scope] if foreign else []
         alone = len(call.scope) > 1 and len(inside) == 1
         if foreign and not (ties and alone and call.kind in _TIED):
-            found.extend(_opened(model, call, alone))
+            for item in _opened(model, call, alone):
+                _place(found, item, scopes)
             continue
         for value in call.weights.values():
             owners.setdefault(id(value), path)
+            scopes.setdefault(id(value), call.scope)
         found.append(call)
     return found
+
+
+def _place(calls: list[Call], item: Call, scopes: Mapping[int, Scope]) -> None:
+    """Adds a call of a layer that is opened. The transposition of a weight that another module owns stands in the module
+    around both, from where the weight as that layer stores it can be handed on.
+    """
+    owner = scopes.get(id(item.inputs[0])) if item.kind == "Transpose" else None
+    if owner is None:
+        calls.append(item)
+        return
+    depth = 0
+    while depth < min(len(owner), len(item.scope)) and owner[depth][0] == item.scope[depth][0]:
+        depth += 1
+    inside, item.scope = item.scope[: depth + 1], item.scope[:depth]
+    place = len(calls)
+    while len(inside) > depth and place and calls[place - 1].scope[: depth + 1] == inside:
+        place -= 1  # before the first call of the module that the weight is handed to
+    calls.insert(place, item)
 
 
 _TIED = ("Linear", "Embedding")  # layers of which a framework can make two hold one parameter

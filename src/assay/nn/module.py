@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from assay.errors import ModelError, ShapeError
-from assay.model import Model
+from assay.model import STRUCTURE, Model
 from assay.nn.optimizers import Training
 from assay.nn.tensor import (
     OPSET,
@@ -25,6 +26,7 @@ from assay.nn.tensor import (
     graph_input,
     tracer,
 )
+from assay.structure import structure_of, with_named_tuples
 
 Initializer = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
@@ -231,16 +233,28 @@ def build(
             current.parameters[parameter] = current.initializer(full, _initial(parameter, full, seed), role).value
     token = activate(current)
     try:
-        result = module(*handles)
-        for item in result if isinstance(result, tuple) else (result,):
-            if not isinstance(item, Tensor):
-                name = type(module).__name__
-                raise ModelError(f"{name}.forward must return tensors, it returned {type(item).__name__}")
-            graph.outputs.append(item.value)
+        _give(graph, module, module(*handles))
     finally:
         deactivate(token)
     current.finish()
     return Model(name, ir.Model(graph, ir_version=11, producer_name="assay"), training, target=target)
+
+
+def _give(graph: ir.Graph, module: Module, result: Any) -> None:
+    """Makes what a module returns the outputs: a tensor, or a nest of tensors in tuples, lists, dicts and dataclasses."""
+    values: list[ir.Value] = []
+
+    def place(item: Any) -> int:
+        if not isinstance(item, Tensor):
+            name = type(module).__name__
+            raise ModelError(f"{name}.forward must return tensors, it returned {type(item).__name__}")
+        values.append(item.value)
+        return len(values) - 1
+
+    structure, _ = structure_of(with_named_tuples(result, place))
+    graph.outputs.extend(values)
+    if structure is not None and not structure.is_flat:
+        graph.metadata_props[STRUCTURE] = json.dumps(structure.to_data())
 
 
 def _initial(parameter: Parameter, path: str, seed: int) -> np.ndarray:

@@ -23,6 +23,7 @@ from assay.write.classes import classes_of
 from assay.write.package import Package
 from assay.write.parts import Body
 from assay.write.references import other_names, resolve, ties
+from assay.write.results import with_free_names
 from assay.write.source import definitions_of, model_source
 from assay.write.style import Style
 from assay.write.weights import WeightMap
@@ -58,14 +59,23 @@ def write(model: Model, target: str, *, wide: bool = False) -> Package:
         # The saved state of another framework's model is nothing that this one loads.
         own = model.graph.metadata_props.get(SOURCE, chosen.framework) == chosen.framework
         body.ties = [*ties(body, style), *(other_names(body, style, model) if own else [])]
-    classes = classes_of(body, _taken_names(style))
+    structure = model.structure if style.has_records else model.structure.records_as_dicts()
+    body.structure = with_free_names(structure, _taken_names(style))
+    records = [item.name for item in body.structure.records()]
+    classes = classes_of(body, [*_taken_names(style), *records])
     text, lines = model_source(model, style, classes, body)
     files = {"model.py": text}
     if model.training is not None:
         plan = _plan(model, body, next(item.arguments for item in classes if item.template is body))
         files["train.py"] = importlib.import_module(f"{folder}.train").write_training(plan)
     return Package(
-        model, chosen.name, files, _weight_maps(laid_out, style, body), lines, _new_constants(model, laid_out)
+        model,
+        chosen.name,
+        files,
+        _weight_maps(laid_out, style, body),
+        lines,
+        _new_constants(model, laid_out),
+        body.structure,
     )
 
 
@@ -114,5 +124,5 @@ def _plan(model: Model, body: Body, arguments: list[str]) -> TrainingPlan:
         tuple(shape_of(value) for value in model.graph.inputs),
         shape_of(model.graph.outputs[0]),
         model.target,
-        len(model.graph.outputs),
+        body.structure or model.structure,
     )

@@ -22,8 +22,8 @@ from assay.graph.calls import Call, calls_of, captured_by
 from assay.graph.layout import order_of
 from assay.graph.modules import Frame, correspondence
 from assay.graph.names import attribute, identifier, singular, unique
-from assay.model import MODULES, Model, ModuleInfo, aliases_of, exact_of, intended
-from assay.write.flow import nest
+from assay.model import MODULES, Model, ModuleInfo, aliases_of, exact_of, intended, shape_of
+from assay.write.flow import HINT, nest
 from assay.write.lists import grow_lists, take_lists, variadic_classes
 from assay.write.loops import gather_families, gather_loops
 from assay.write.named import gather_named
@@ -45,6 +45,7 @@ from assay.write.parts import (
     TextConstruct,
     Value,
 )
+from assay.write.results import hint
 from assay.write.table import NO_DEFAULT, Argument, NativeWeight, Table
 from assay.write.weights import Step, reshape, transpose
 
@@ -83,6 +84,7 @@ class Builder:
         self._written: dict[
             str, tuple[Frame, Body | None, list[str]]
         ] = {}  # path → what its first call has been written as
+        self._turned: dict[int, tuple[ir.Value, tuple[int, ...]]] = {}  # transposed weight → that of a layer, its axes
         self._again: Iterator[str] | None = None  # the attributes of a layer that is called once more
 
     # What rules use ---------------------------------------------------------------------------------------------
@@ -90,14 +92,16 @@ class Builder:
     def use(self, value: Value | None, precedence: int = 0) -> str:
         """A token for a value; it is put in parentheses if an expression below `precedence` takes its place."""
         assert value is not None
+        if id(value) in self._turned:
+            return self._reference(*self._turned[id(value)])
         if isinstance(value, ir.Value) and is_constant(value) and not any(value is item for item in self.body.inputs):
             return self._initializer(value)
         self.body.values.append(value)
         return f"\x01v:{len(self.body.values) - 1}:{precedence}\x02"
 
-    def _reference(self, value: ir.Value) -> str:
-        """A token for a weight that is a module's inside, or a layer's of this module."""
-        self.body.references.append(value)
+    def _reference(self, value: ir.Value, order: tuple[int, ...] = ()) -> str:
+        """A token for a weight that is a module's inside, or a layer's of this module; its axes in ONNX's order, or another."""
+        self.body.references.append((value, order))
         return f"\x01r:{len(self.body.references) - 1}:0\x02"
 
     def array(self, value: Value | None, precedence: int = 0, stored: bool = True) -> str:
@@ -221,7 +225,11 @@ class Builder:
         """A parameter as an attribute of the class, in the framework's own order of its elements."""
         shared = self.frame.shared.get(id(value))
         if shared is not None and (shared.holder != self.frame.path or self._is_layers(value)):
-            return self._reference(value)
+            turns = [step.arguments for step in steps if step.kind == "transpose"]
+            order = tuple(range(len(shape_of(value))))
+            for turn in turns if len(turns) == len(steps) else []:
+                order = tuple(order[axis] for axis in turn)
+            return self._reference(value, order)
         key = (id(value), steps)
         if key not in self._parameters:
             self._parameters[key] = self._hold(value, steps)
@@ -295,6 +303,7 @@ class Builder:
                 self._write_child(item, calls[item.path])
         if not self.frame.path:
             self.body.outputs = self.results(self.model.graph.outputs)
+            self._name_outputs()
         self._hold_shared()
         if takes_lists and self.frame.path and self.frame.class_name in self._variadic:
             take_lists(self.body)
@@ -306,6 +315,13 @@ class Builder:
         if self.style.saves_attributes:
             gather_named(self.body, self._sources)
         return self.body
+
+    def _name_outputs(self) -> None:
+        """The outputs that have a key of their own are called by it in written code."""
+        for keys, place in self.model.structure.leaves():
+            value, name = self.body.outputs[place], hint(keys)
+            if isinstance(value, ir.Value) and name is not None:
+                value.meta.setdefault(HINT, name)
 
     def _hold_shared(self) -> None:
         """Makes the weights that only other modules use, but this one holds."""
@@ -330,9 +346,24 @@ class Builder:
 
     def _write_call(self, call: Call, name: str | None) -> None:
         self._call, self._attribute_hint = call, name
-        self.table.write(call, self)
+        if not self._turn(call):
+            self.table.write(call, self)
         self.body.nodes.extend(call.nodes)
         self._call, self._attribute_hint = None, None
+
+    def _turn(self, call: Call) -> bool:
+        """Whether a call only turns the matrix of another layer, which may store it so: then its uses are references."""
+        if call.kind != "Transpose" or call.y.is_graph_output():
+            return False
+        shared = self.frame.shared.get(id(call.x))
+        value, order = self._turned.get(id(call.x), (call.x, tuple(range(len(shape_of(call.x))))))
+        held = shared is not None and (shared.holder != self.frame.path or self._is_layers(value))
+        inside = any(weight.source is value for _, weight in self.body.weights) or shared is None
+        if id(call.x) not in self._turned and not (held and inside):
+            return False
+        turn = call.attribute("perm", [*reversed(range(len(order)))])
+        self._turned[id(call.y)] = value, tuple(order[axis] for axis in turn)
+        return True
 
     def _write_child(self, frame: Frame, calls: Sequence[Frame]) -> None:
         """A module with a class of its own; `calls` are all its calls from here, of which the most general is written."""

@@ -8,8 +8,18 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from assay.graph.names import identifier, unique
-from assay.write.parts import TOKEN, Body, ListOf, Statement, Temporary, Value, shape_of_value
+from assay.write.parts import (
+    TOKEN,
+    Body,
+    ListOf,
+    Statement,
+    Temporary,
+    Value,
+    shape_of_value,
+    structure_of_body,
+)
 from assay.write.parts import operands as operands_of
+from assay.write.results import expression
 
 HINT = "assay.hint"  # in `value.meta`: what a person would call this value
 _GENERIC = ("x", "y", "z", "u", "w")
@@ -31,14 +41,18 @@ class Line:
 def forward_lines(body: Body) -> tuple[list[str], list[Line]]:
     """The names of the arguments and the lines of the forward method, `return` included."""
     names = _Names(body)
+    structure = structure_of_body(body)
+    whole = structure.is_flat or len(body.outputs) == 1  # one call may give everything
     lines: list[Line] = []
     for place, statement in enumerate(body.statements):
         last = place == len(body.statements) - 1
-        if last and statement.loop is None and _gives(statement, body.outputs):
-            lines.append(Line(f"return {names.render(statement.text)}", _shown(statement), statement.nodes))
+        if last and whole and statement.loop is None and _gives(statement, body.outputs):
+            given = names.render(statement.text)
+            result = given if structure.is_flat else expression(structure, [given])
+            lines.append(Line(f"return {result}", _shown(statement), statement.nodes))
             return names.arguments, lines
         lines.extend(names.lines(place, statement))
-    result = ", ".join(names.of(value) for value in body.outputs)
+    result = expression(structure, [names.of(value) for value in body.outputs])
     return names.arguments, [*lines, Line(f"return {result}", None, ())]
 
 

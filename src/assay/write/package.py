@@ -22,6 +22,7 @@ import onnx_ir as ir
 from assay.errors import OutputError
 from assay.frameworks import find, require, target
 from assay.model import Model, shape_of, sizes_of
+from assay.structure import Structure
 from assay.write.weights import WeightMap, origins, to_native, to_source
 
 
@@ -35,10 +36,16 @@ class Package:
     weights: tuple[WeightMap, ...] = field(repr=False)
     lines: Mapping[int, tuple[str, ...]] = field(repr=False)  # line of model.py → nodes of the graph
     constants: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)  # that the model itself does not have
+    structure: Structure | None = field(default=None, repr=False)  # of what it gives; None: one array, or a tuple
 
     @property
     def framework(self) -> str:
         return self.target.partition("/")[0]
+
+    @property
+    def gives(self) -> Structure:
+        """How the arrays that the written model gives lie in one another."""
+        return self.structure or self.model.structure
 
     @cached_property
     def native_weights(self) -> dict[str, np.ndarray]:
@@ -106,6 +113,7 @@ class Package:
             "target": self.target,
             "inputs": described(self.model.graph.inputs),
             "outputs": described(self.model.graph.outputs),
+            "structure": self.gives.to_data(),
             "weights": [item.to_json() for item in self.weights],
             "sources": _sources(self.model),
             "lines": {str(line): list(nodes) for line, nodes in self.lines.items()},
@@ -114,8 +122,8 @@ class Package:
     def load(self) -> Any:
         """The native model in this process, in evaluation mode, with its weights.
 
-        An `nn.Module`, `tf.Module`, `keras.Model` or `nnx.Module`, called with the graph's inputs in order; it gives its
-        output, or a tuple in the graph's order. Raises `FrameworkMissing` if the framework is not installed.
+        An `nn.Module`, `tf.Module`, `keras.Model` or `nnx.Module`, called with the graph's inputs in order; it gives
+        what the source gives: one array, or a nest of them. Raises `FrameworkMissing` if the framework is not installed.
         """
         chosen = target(self.target)
         require(chosen)

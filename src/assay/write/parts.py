@@ -13,6 +13,7 @@ from typing import Any
 import onnx_ir as ir
 
 from assay.graph.layout import stored_shape
+from assay.structure import Structure
 from assay.write.table import Argument, NativeWeight
 
 TOKEN = re.compile("\x01([vl]):(\\d+):(\\d+)\x02")
@@ -158,11 +159,14 @@ class Body:
     weights: list[tuple[Path, NativeWeight]] = field(default_factory=list)
     literals: list[Literal] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
-    references: list[ir.Value] = field(default_factory=list)  # weights of modules inside that are read from here
+    references: list[tuple[ir.Value, tuple[int, ...]]] = field(
+        default_factory=list
+    )  # weights of modules inside that are read from here, and the order of their axes; () for ONNX's
     nodes: list[ir.Node] = field(default_factory=list)
     instance_arguments: list[Literal] = field(default_factory=list)  # known once classes are unified
     written_class: str = ""
     methods: list[Method] = field(default_factory=list)
+    structure: Structure | None = None  # of the outputs, where these are no plain tuple
     ties: list[str] = field(
         default_factory=list
     )  # lines that make layers hold one parameter, at the end of the constructor
@@ -189,6 +193,11 @@ class Body:
 def operands(body: Body, text: str) -> list[Value]:
     """The values that the tokens of a text stand for, in order."""
     return [body.values[int(found.group(2))] for found in TOKEN.finditer(text) if found.group(1) == "v"]
+
+
+def structure_of_body(body: Body) -> Structure:
+    """How the outputs of a body lie in one another."""
+    return body.structure or Structure.flat(len(body.outputs))
 
 
 def shape_of_value(value: Value) -> tuple[int | str, ...] | None:

@@ -10,6 +10,7 @@ from assay.frameworks import find, installed_versions
 from assay.frameworks import target as find_target
 from assay.model import shape_of
 from assay.write.package import Package
+from assay.write.results import expression
 
 
 def readme(package: Package, proofs: Sequence[str], said: str, has_data: bool) -> str:
@@ -50,7 +51,7 @@ Inputs:
 
 {inputs}
 
-Outputs{", a tuple in this order" if len(model.graph.outputs) > 1 else ""}:
+Outputs{_form(package)}:
 
 {outputs}
 
@@ -62,6 +63,16 @@ Outputs{", a tuple in this order" if len(model.graph.outputs) > 1 else ""}:
 """.rstrip()
         + "\n"
     )
+
+
+def _form(package: Package) -> str:
+    """How the outputs lie in what the model returns, by the names listed."""
+    structure = package.gives
+    if len(structure.places()) == 1 and structure.is_flat:
+        return ""
+    if structure.is_flat:
+        return ", a tuple in this order"
+    return f", in `{expression(structure, [value.name or '' for value in package.model.graph.outputs])}`"
 
 
 def _shape(value: ir.Value) -> str:

@@ -21,7 +21,6 @@ from assay.write.parts import (
     SequenceConstruct,
 )
 from assay.write.table import NativeWeight
-from assay.write.weights import transpose
 
 if TYPE_CHECKING:
     from assay.write.style import Style
@@ -32,7 +31,7 @@ def resolve(root: Body, style: Style) -> None:
     for body in [root, *_below(root)]:
         for statement in [*body.statements, *(item for method in body.methods for item in method.body.statements)]:
             statement.text = REFERENCE.sub(
-                lambda found, body=body: _text(body, style, body.references[int(found.group(1))]),  # type: ignore[misc]
+                lambda found, body=body: _text(body, style, *body.references[int(found.group(1))]),  # type: ignore[misc]
                 statement.text,
             )
 
@@ -41,14 +40,16 @@ def _below(body: Body) -> list[Body]:
     return [inner for child in body.children() for inner in [child, *_below(child)]]
 
 
-def _text(body: Body, style: Style, value: ir.Value) -> str:
+def _text(body: Body, style: Style, value: ir.Value, order: tuple[int, ...]) -> str:
+    """The expression for a weight of a layer inside, its axes in an order: turned, unless the layer stores it so."""
     for path, weight in body.weights:
-        if weight.source is value and not weight.index:
+        if weight.source is value and not weight.index and all(step.kind == "transpose" for step in weight.steps):
             text = style.parameter_reference(attributes(style, path, weight))
-            if not weight.steps:
-                return text
-            if weight.steps == (transpose(1, 0),):
-                return f"{text}.T"
+            stored = tuple(range(len(sizes_of(value))))
+            for step in weight.steps:
+                stored = tuple(stored[axis] for axis in step.arguments)
+            turn = tuple(stored.index(axis) for axis in order or sorted(stored))
+            return text if turn == tuple(sorted(turn)) else style.turned(text, turn)
     raise UnsupportedError(
         f"{value.name} is shared, and the layer that holds it stores it in another form than its other users need"
     )

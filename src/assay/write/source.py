@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import math
 import re
 import sys
 import textwrap
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.model import Model
+from assay.structure import Structure
 from assay.write.classes import WrittenClass
 from assay.write.flow import Line, shape_comment
 from assay.write.named import OWN
@@ -29,66 +29,11 @@ from assay.write.parts import (
     Series,
     TextConstruct,
     shape_of_value,
+    structure_of_body,
 )
+from assay.write.results import annotation, record_classes
 from assay.write.style import Style
-from assay.write.table import Raw
-
-
-@dataclass(frozen=True)
-class Nested:
-    """Source text that can be broken: an opening, elements, a closing."""
-
-    opening: str
-    elements: tuple[str | Nested, ...]
-    closing: str
-
-    def flat(self) -> str:
-        return self.opening + ", ".join(flat(element) for element in self.elements) + self.closing
-
-
-Tree = str | Nested
-
-
-def flat(tree: Tree) -> str:
-    """The text on one line."""
-    return tree if isinstance(tree, str) else tree.flat()
-
-
-def broken(prefix: str, tree: Tree, suffix: str, indent: int, width: int) -> list[str]:
-    """The text in as few lines as fit: whole, or its elements on one line of their own, or one line each."""
-    pad = " " * indent
-    whole = f"{pad}{prefix}{flat(tree)}{suffix}"
-    if isinstance(tree, str) or len(whole) <= width:
-        return [whole]
-    inner = ", ".join(flat(element) for element in tree.elements)
-    if indent + 4 + len(inner) <= width and " in range(" not in inner:
-        return [f"{pad}{prefix}{tree.opening}", f"{pad}    {inner}", f"{pad}{tree.closing}{suffix}"]
-    lines = [f"{pad}{prefix}{tree.opening}"]
-    only = len(tree.elements) == 1 and (tree.opening.endswith("*[") or " in range(" in flat(tree.elements[0]))
-    for element in tree.elements:
-        lines.extend(broken("", element, "" if only else ",", indent + 4, width))
-    return [*lines, f"{pad}{tree.closing}{suffix}"]
-
-
-def literal_text(value: Any) -> str:
-    """A constant as a person writes it."""
-    if isinstance(value, Raw):
-        return value.text
-    if isinstance(value, bool) or value is None:
-        return repr(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return f'float("{value}")'
-        text = repr(value)
-        mantissa, e, exponent = text.partition("e")
-        return f"{mantissa}e{int(exponent)}" if e else text
-    if isinstance(value, str):
-        return '"' + repr(value)[1:-1].replace('"', '\\"') + '"'
-    if isinstance(value, (tuple, list)):
-        inner = ", ".join(literal_text(item) for item in value)
-        closing = ("(", ",)" if len(value) == 1 else ")") if isinstance(value, tuple) else ("[", "]")
-        return f"{closing[0]}{inner}{closing[1]}"
-    return repr(value)
+from assay.write.text import Nested, Tree, broken, call_tree, flat, literal_text
 
 
 @dataclass
@@ -267,7 +212,7 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
                 continue
             late = bool(style.build_line(written.arguments)) and not is_root and isinstance(construct, TextConstruct)
             tree = renderer.construct(construct, name, late)
-            tree = _call_tree(tree) if isinstance(tree, str) else tree
+            tree = call_tree(tree) if isinstance(tree, str) else tree
             written_as = broken(f"self.{name} = ", tree, "", 8, style.line_length)
             if late:
                 later.extend(written_as)
@@ -283,13 +228,15 @@ def class_lines(model: Model, style: Style, written: WrittenClass, is_root: bool
         lines.append(("", ()))
     needs_training = body.needs_training or (is_root and style.root_takes_training)
     lists = [name for name, value in zip(written.arguments, body.inputs, strict=True) if isinstance(value, ListOf)]
-    signature = style.forward_line(written.arguments, len(body.outputs), needs_training, lists)
+    returns = annotation(structure_of_body(body), style.array)
+    signature = style.forward_line(written.arguments, returns, needs_training, lists)
     lines.extend((text, ()) for text in _signature(signature, style.line_length))
     for number, line in enumerate(written.lines):
         others = [other[number] for other in written.other_lines]
         lines.extend(_forward_line(style, renderer, line, others))
     for method in written.methods:
-        signature = style.method_line(method.name, method.arguments, method.returns)
+        returns = annotation(Structure.flat(method.returns), style.array)
+        signature = style.method_line(method.name, method.arguments, returns)
         lines.extend([("", ()), *((text, ()) for text in _signature(signature, style.line_length))])
         for line in method.lines:
             lines.extend(_forward_line(style, renderer, line, []))
@@ -313,34 +260,7 @@ def _forward_line(
         whole += f"  # {comment}"
     if len(whole) <= style.line_length:
         return [(whole, nodes)]
-    return [(part, nodes) for part in broken("", _call_tree(text), "", indent, style.line_length)]
-
-
-def _call_tree(text: str) -> Tree:
-    """An over-long `target = call(arguments)` as a tree that can be broken at the arguments, and at theirs."""
-    opening = text.find("(")
-    if opening < 0 or not text.endswith(")"):
-        return text
-    depth, start, elements, quoted = 0, opening + 1, [], False
-    for place in range(opening, len(text)):
-        if text[place] == '"' and text[place - 1] != "\\":
-            quoted = not quoted
-        if quoted:
-            continue
-        depth += text[place] in "([{"
-        depth -= text[place] in ")]}"
-        if depth == 0:
-            if place != len(text) - 1:
-                return text
-            elements.append(text[start:place].strip())
-        elif depth == 1 and text[place] == ",":
-            elements.append(text[start:place].strip())
-            start = place + 1
-    inner = (_call_tree(item) if _CALL.match(item) else item for item in elements)
-    return Nested(text[: opening + 1], tuple(inner), ")")
-
-
-_CALL = re.compile(r"(\w+=)?[\w.]+\(")  # an argument that is a call itself
+    return [(part, nodes) for part in broken("", call_tree(text), "", indent, style.line_length)]
 
 
 def _signature(text: str, width: int) -> list[str]:
@@ -390,7 +310,11 @@ def _describe(model: Model, written: WrittenClass, renderer: _Renderer, is_root:
             parts.append(f"{names[place]} {shape}".strip() if names else shape or "…")
         return ", ".join(parts)
 
-    text = f"{shown(body.inputs, written.arguments)} → {shown(body.outputs)}."
+    labels = None
+    if body.structure is not None and not body.structure.is_flat:
+        found = {place: ".".join(map(str, keys)) for keys, place in body.structure.leaves()}
+        labels = [found[place] for place in range(len(body.outputs))]
+    text = f"{shown(body.inputs, written.arguments)} → {shown(body.outputs, labels)}."
     return f"{model.name}: {text}" if is_root else text
 
 
@@ -461,6 +385,8 @@ def model_source(
 ) -> tuple[str, dict[int, tuple[str, ...]]]:
     """The text of model.py, and line number → names of the nodes that the line comes from."""
     rendered: list[tuple[str, tuple[str, ...]]] = []
+    for record in record_classes(structure_of_body(root), style.array, root.written_class):
+        rendered.extend((text, ()) for text in ["", "", *record])
     for written in classes:
         rendered.extend([("", ()), ("", ())])
         rendered.extend(class_lines(model, style, written, written.template is root))

@@ -32,6 +32,7 @@ class Style:
     """The base of all styles. Text is given without indentation; a class's body is indented by the renderer."""
 
     framework: str
+    array: str  # the type of an array, in annotations
     has_sequential: bool  # a container that can be called
     imports: dict[str, str]  # a regular expression → the import that code matching it needs
     reserved: frozenset[str] = frozenset()  # attribute names that the framework's base classes use
@@ -43,6 +44,7 @@ class Style:
     elements_of_one: int = 1  # how many elements of a container may stand for one of the source
     saves_attributes: bool = False  # whether users know parameters by the attributes that lead to them (`state_dict`)
     names_elements: bool = False  # whether the elements of a container can have names (`named_sequential`)
+    has_records: bool = True  # whether a model may give a named tuple
     local_file: str | None = None  # a file (or folder of files) beside the style with local classes, copied where used
     layers: frozenset[str] = frozenset()  # kinds of call that are layers even without weights (Dropout)
     root_takes_training: bool = False  # whether the model's own forward method has `training` in any case
@@ -83,9 +85,9 @@ class Style:
         return []
 
     def forward_line(
-        self, arguments: Sequence[str], returns: int, needs_training: bool, lists: Collection[str] = ()
+        self, arguments: Sequence[str], returns: str, needs_training: bool, lists: Collection[str] = ()
     ) -> str:
-        """`def forward(self, x: Tensor) -> Tensor:`. `lists`: the arguments that are lists of arrays."""
+        """`def forward(self, x: Tensor) -> Tensor:`, with the type of the result; `lists`: the arguments that are lists."""
         raise NotImplementedError
 
     def module_call(self, reference: str, operands: Sequence[str], needs_training: bool) -> str:
@@ -145,13 +147,17 @@ class Style:
         """The method that makes the parameters of a class inside the model, if the constructor does not: `def build(…):`."""
         return ""
 
-    def method_line(self, name: str, arguments: Sequence[str], returns: int) -> str:
+    def method_line(self, name: str, arguments: Sequence[str], returns: str) -> str:
         """The line of a further method: `def body(self, x: Tensor) -> Tensor:`."""
         return self.forward_line(arguments, returns, False).replace(f"def {self.forward}(", f"def {name}(", 1)
 
     def parameter_reference(self, name: str) -> str:
         """How the forward method refers to a bare parameter."""
         return f"self.{name}"
+
+    def turned(self, text: str, order: Sequence[int]) -> str:
+        """A parameter with its axes in another order."""
+        raise NotImplementedError
 
     def attribute_path(self, path: Path, leaf: str) -> str:
         """The attributes that lead from a module to a parameter inside it: `blocks[0].linear.weight`."""

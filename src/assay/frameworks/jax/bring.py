@@ -20,13 +20,21 @@ from jax import export
 
 from assay.errors import AssayError, ModelError
 from assay.frameworks.base import InputSpec
-from assay.frameworks.drafting import Graph, NeedsStaticBatch, Weight, example_arguments, remove_unused
+from assay.frameworks.drafting import (
+    Graph,
+    NeedsStaticBatch,
+    Weight,
+    example_arguments,
+    record_structure,
+    remove_unused,
+)
 from assay.frameworks.drafting_order import settle_transposes
 from assay.frameworks.jax.bring_flat import flatten
 from assay.frameworks.jax.bring_graph import Source, Translation
 from assay.frameworks.jax.bring_layers import FUNCTIONS, RECORDERS, attention
 from assay.frameworks.jax.bring_trace import recorded_function, shown_path, stamp, watching, widen
 from assay.model import NOTES, Model
+from assay.structure import with_named_tuples
 
 _NARROW = ("bfloat16", "float16", "complex64", "complex128")
 
@@ -135,21 +143,24 @@ def _model(prepared: _Prepared, args: Any, kwargs: Any, name: str, batch: str | 
     """The model with an open batch, or with the example's."""
     weights = _weights(prepared)
     with jax.enable_x64(True):  # in float64 the numbers in the user's code keep all their digits
-        source = _followed(prepared, weights, args, kwargs, batch)
+        source, given = _followed(prepared, weights, args, kwargs, batch)
         graph = Graph.empty(name)
         graph.notes.extend(notes)
         Translation(source, graph).run()
     remove_unused(graph.graph)
     settle_transposes(graph.graph)
     graph.finish()
+    record_structure(graph, given)
     _say_what_is_lost(weights, graph)
     if graph.notes:
         graph.graph.metadata_props[NOTES] = json.dumps(graph.notes)
     return Model(name, ir.Model(graph.graph, ir_version=11, producer_name="assay"))
 
 
-def _followed(prepared: _Prepared, weights: list[Weight | None], args: Any, kwargs: Any, batch: str | None) -> Source:
-    """The module's operations, traced in float64 with its layers whole."""
+def _followed(
+    prepared: _Prepared, weights: list[Weight | None], args: Any, kwargs: Any, batch: str | None
+) -> tuple[Source, Any]:
+    """The module's operations, traced in float64 with its layers whole; and what it gives, as a nest of places."""
     size = _batch_of((args, kwargs)) if batch is not None else None
     symbol = None if batch is None else export.symbolic_shape(batch)[0]
     abstract = jax.tree.map(lambda leaf: _abstract(leaf, None, None), prepared.state)
@@ -162,7 +173,7 @@ def _followed(prepared: _Prepared, weights: list[Weight | None], args: Any, kwar
         for place, value in zip(arrays, values, strict=True):
             filled[place] = value
         positional, named = jax.tree.unflatten(structure, filled)
-        return nnx.merge(prepared.graph, state)(*positional, **named)
+        return with_named_tuples(nnx.merge(prepared.graph, state)(*positional, **named))
 
     try:
         with watching(prepared.parts, RECORDERS, FUNCTIONS) as watch:
@@ -178,7 +189,8 @@ def _followed(prepared: _Prepared, weights: list[Weight | None], args: Any, kwar
     inputs = list(zip([names[place] for place in arrays], flat.inputs[count:], strict=True))
     results = [label for label, _ in _labelled("", shapes)]
     outputs = list(zip(results, flat.results, strict=True))
-    return Source(flat, watch, held, inputs, outputs, _classes(prepared))
+    leaves, nest = jax.tree.flatten(shapes)
+    return Source(flat, watch, held, inputs, outputs, _classes(prepared)), jax.tree.unflatten(nest, range(len(leaves)))
 
 
 def _abstract(leaf: Any, size: int | None, symbol: Any) -> Any:

@@ -22,8 +22,9 @@ import numpy as np
 from flax import nnx
 
 from assay.errors import ModelError, NotFoundError, unknown
-from assay.frameworks.base import Converted, DropoutSample, Gradients, Span, first_output
+from assay.frameworks.base import Converted, DropoutSample, Gradients, Span
 from assay.frameworks.tracing import with_jax
+from assay.structure import arrays_of, of_package, plain
 
 MODES = ("jit", "eager")
 DTYPES = ("float32", "float64", "bfloat16")
@@ -74,6 +75,7 @@ class Session:
         self._enter()
         _require_device()
         folder = Path(folder)
+        self._gives = of_package(folder)
         model_module = _import(folder, "model")
         self._training = _import(folder, "train", model=model_module) if (folder / "train.py").exists() else None
         self._model: Any = model_module.load()
@@ -202,7 +204,7 @@ class Session:
 
         def loss(parameters: dict[str, Any], statistics: dict[str, Any], targets: Any, *inputs: jax.Array) -> Any:
             network = nnx.merge(graphdef, parameters, statistics, copy=True)
-            return training.loss_function(first_output(network(*inputs)), targets)
+            return training.loss_function(arrays_of(self._gives, network(*inputs))[0], targets)
 
         differentiate = jax.value_and_grad(loss, argnums=(0, *(3 + index for index in floats)))
         return jax.jit(differentiate) if self._mode == "jit" else differentiate
@@ -244,8 +246,9 @@ class Session:
         jax.block_until_ready((value, self._state))
 
     def numpy(self, value: Any) -> tuple[np.ndarray, ...]:
+        found = arrays_of(self._gives, value)
         # NumPy has no bfloat16.
-        arrays = (array.astype("float32") if array.dtype == jnp.bfloat16 else array for array in jax.tree.leaves(value))
+        arrays = (array.astype("float32") if array.dtype == jnp.bfloat16 else array for array in found)
         return tuple(np.array(array) for array in arrays)
 
     def compile_count(self) -> int:
@@ -264,7 +267,7 @@ class Session:
 
         self._enter()
         predict, state = self._make_predictor(), self._state
-        whole = jax.jit(lambda *arrays: predict(state.parameters, state.statistics, *arrays))
+        whole = jax.jit(lambda *arrays: plain(self._gives, predict(state.parameters, state.statistics, *arrays)))
         (folder / "model.jax").write_bytes(export.export(whole)(*inputs).serialize())
         return "jax.export"
 

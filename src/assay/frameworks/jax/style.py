@@ -14,12 +14,13 @@ from assay.model import Model
 from assay.write.body import Builder
 from assay.write.parts import Index, LayerConstruct
 from assay.write.parts import Path as ParameterPath
-from assay.write.source import literal_text
 from assay.write.style import Parameter, Style
 from assay.write.table import NativeWeight
+from assay.write.text import literal_text
 from assay.write.weights import Step
 
 _IMPORTS = {
+    r"\bNamedTuple\b": "from typing import NamedTuple",
     r"\bre\.": "import re",
     r"\bio\.": "import io",
     r"\bproduct\(": "from itertools import product",
@@ -46,6 +47,7 @@ class JaxStyle(Style):
     """Classes of `nnx.Module`."""
 
     framework: str = "JAX, with Flax NNX"
+    array: str = "jax.Array"
     has_sequential: bool = True
     nests: bool = True
     elements: str = ".layers"
@@ -66,11 +68,10 @@ class JaxStyle(Style):
         return []
 
     def forward_line(
-        self, arguments: Sequence[str], returns: int, needs_training: bool, lists: Collection[str] = ()
+        self, arguments: Sequence[str], returns: str, needs_training: bool, lists: Collection[str] = ()
     ) -> str:
         listed = "".join(f", {name}: {'list[jax.Array]' if name in lists else 'jax.Array'}" for name in arguments)
-        result = "jax.Array" if returns == 1 else f"tuple[{', '.join(['jax.Array'] * returns)}]"
-        return f"def __call__(self{listed}) -> {result}:"
+        return f"def __call__(self{listed}) -> {returns}:"
 
     def extra_arguments(self, construct: LayerConstruct | None, name: str | None) -> list[str]:
         return [] if construct is not None and construct.callee in _WITHOUT_RNGS else ["rngs=rngs"]
@@ -125,6 +126,9 @@ class JaxStyle(Style):
             else:
                 parts.append(part)
         return ".".join(filter(None, [*parts, leaf]))
+
+    def turned(self, text: str, order: Sequence[int]) -> str:
+        return f"{text}.T" if tuple(order) == (1, 0) else f"{text}.transpose({', '.join(map(str, order))})"
 
     def header(self, model: Model) -> str:
         first, second = f"{model.name} in JAX, with Flax NNX.", "Arrays are channels-last."

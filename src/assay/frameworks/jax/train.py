@@ -11,6 +11,7 @@ from assay.errors import UnsupportedError
 from assay.frameworks.base import TrainingPlan
 from assay.nn.losses import BinaryCrossEntropy, CrossEntropy, Huber, MeanAbsoluteError, MeanSquaredError
 from assay.nn.optimizers import SGD, Adam, AdamW, Constant, Cosine, Optimizer, RMSprop, Schedule, Step, Warmup
+from assay.write.results import access
 
 LINE_LENGTH = 120
 # What train.py calls its own things; an input or target of the same name gets an underscore.
@@ -30,12 +31,7 @@ class _Names:
     inputs: tuple[str, ...]
     target: str
     output: str  # what the model returns
-    several: bool  # it returns a tuple, of which the loss reads the first
-
-    @property
-    def first(self) -> str:
-        """Behind a call of the model: the output that the loss reads."""
-        return "[0]" if self.several else ""
+    first: str  # behind a call of the model: the output that the loss reads
 
     @property
     def all(self) -> str:
@@ -93,7 +89,7 @@ def _names(plan: TrainingPlan) -> _Names:
     inputs = tuple(distinct(name) for name in plan.inputs)
     target = plan.target if plan.target not in taken else f"target_{plan.target}"
     classifies = isinstance(plan.training.loss, (CrossEntropy, BinaryCrossEntropy))
-    return _Names(inputs, distinct(target), "logits" if classifies else "predictions", plan.outputs > 1)
+    return _Names(inputs, distinct(target), "logits" if classifies else "predictions", access(plan.structure, 0))
 
 
 def _header(plan: TrainingPlan, constants: dict[str, float | int], metric: _Metric) -> str:

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from assay.errors import WorkerError
-from assay.frameworks.base import Span, first_output
+from assay.frameworks.base import Span
 from assay.frameworks.tracing import with_jax, with_tensorflow, with_torch
 
 Losses = tuple[Any, Sequence[Any], Sequence[Any]]  # loss, gradients of the parameters, gradients of the inputs
@@ -31,8 +31,14 @@ class Runner(ABC):
     of it: with one batch in place that is 20 to 50 microseconds of nothing, a fifth of a small model's time.
     """
 
-    def __init__(self, trainer: Any, mode: str) -> None:
-        self.trainer, self.mode = trainer, mode
+    def __init__(
+        self, trainer: Any, mode: str, predictor: Any = None, first: Callable[[Any], Any] = lambda outputs: outputs
+    ) -> None:
+        """`predictor`: the model that gives every output, if the one that is trained gives what the loss reads alone;
+        `first` reads that one from its outputs.
+        """
+        self.trainer, self.mode, self.first = trainer, mode, first
+        self.predictor = trainer if predictor is None else predictor
         _report_each_loss(trainer)
         self.retrace()
 
@@ -55,9 +61,8 @@ class Runner(ABC):
         return self._predict((_one_structure(inputs),))
 
     def _loss(self, targets: Any, outputs: Any) -> Any:
-        """The loss that the model was compiled with; of several outputs it reads the first."""
-        losses = self.trainer.loss
-        return (losses[0] if isinstance(losses, list) else losses)(targets, first_output(outputs))
+        """The loss that the model was compiled with; of several outputs it reads one."""
+        return self.trainer.loss(targets, self.first(outputs))
 
     @abstractmethod
     def compiled_prediction(self) -> Any:
@@ -165,14 +170,16 @@ def _no_device(what: str, install: str) -> WorkerError:
 
 
 class TensorFlowRunner(Runner):
-    def __init__(self, trainer: Any, mode: str) -> None:
+    def __init__(
+        self, trainer: Any, mode: str, predictor: Any = None, first: Callable[[Any], Any] = lambda outputs: outputs
+    ) -> None:
         if mode != "eager":
             _count_traces(trainer, "train_step")
-            _count_traces(trainer, "predict_step")
-        super().__init__(trainer, mode)
+            _count_traces(trainer if predictor is None else predictor, "predict_step")
+        super().__init__(trainer, mode, predictor, first)
 
     def compiled_prediction(self) -> Any:
-        step = self.trainer.predict_step
+        step = self.predictor.predict_step
         return step if self.mode == "eager" else _tensorflow().function(step, jit_compile=self.mode == "xla")
 
     def wait(self, value: Any) -> None:
@@ -283,7 +290,7 @@ class JaxRunner(Runner):
 
     def compiled_prediction(self) -> Any:
         def predict(state: Any, data: Any) -> Any:
-            return self.trainer.predict_step(state, data)[0]
+            return self.predictor.predict_step(state, data)[0]
 
         return predict if self.mode == "eager" else _jax().jit(predict)
 
@@ -359,7 +366,7 @@ class TorchRunner(Runner):
     def compiled_prediction(self) -> Any:
         import torch
 
-        return torch.no_grad()(self.trainer.predict_step)
+        return torch.no_grad()(self.predictor.predict_step)
 
     def wait(self, value: Any) -> None:
         import torch

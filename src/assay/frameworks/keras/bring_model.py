@@ -23,6 +23,7 @@ import onnx_ir as ir
 
 from assay.errors import ModelError
 from assay.frameworks.base import InputSpec
+from assay.frameworks.drafting import record_structure
 from assay.frameworks.keras.bring_graph import NeedsStaticBatch, Source, Translation, find
 from assay.frameworks.keras.bring_ops.common import Graph, Weight
 from assay.frameworks.keras.bring_paths import Paths
@@ -128,6 +129,8 @@ def _graph(found: Any, given: Any, name: str, batch: int | None) -> tuple[Graph,
         batch,
     )
     Translation(source, graph).run()
+    places = range(len(keras.tree.flatten(trace.outputs)))
+    record_structure(graph, keras.tree.pack_sequence_as(trace.outputs, list(places)))
     return graph, trace
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from assay.errors import DataError, unknown
 from assay.frameworks.base import Converted, DropoutSample, Gradients, Span
 from assay.frameworks.keras.backends import Runner, backend
+from assay.structure import arrays_of, of_package
 
 _FLOATX = {"float32": "float32", "float64": "float64", "bfloat16": "float32"}  # of variables and inputs
 _numbers = itertools.count()
@@ -41,11 +42,13 @@ class Session:
         self._runner: Runner | None = None  # compiled by the first call that needs it
         self._enter()
         keras.utils.set_random_seed(0)
+        self._gives = of_package(folder)
         source = _import(folder / "model.py", {})
         exists = (folder / "train.py").exists()
         self._training = _import(folder / "train.py", {"model": source}) if exists else None
         self.model: Any = source.load()
         self._trainer: Any = None
+        self._predictor: Any = None
 
     # ------------------------------------------------------------------------------------------------ parameters
 
@@ -111,7 +114,7 @@ class Session:
             self._runner.wait(value)
 
     def numpy(self, value: Any) -> tuple[np.ndarray, ...]:
-        return tuple(_numpy(leaf) for leaf in keras.tree.flatten(value))
+        return tuple(_numpy(leaf) for leaf in arrays_of(self._gives, value))
 
     def compile_count(self) -> int:
         return self._backend.compilations
@@ -146,7 +149,7 @@ class Session:
     def _compile(self, inputs: Sequence[Any]) -> Runner:
         """Compiles the model as `train.py` does; without a `train.py`, for prediction only."""
         if self._trainer is None:
-            self._trainer = self.model if len(inputs) == 1 else _functional(self.model, inputs)
+            self._prepare(inputs)
         if self._training is None:
             self._trainer.compile(run_eagerly=self._mode == "eager", jit_compile=self._mode in ("jit", "xla"))
         else:
@@ -156,8 +159,17 @@ class Session:
                 vars(self._training)["LEARNING_RATE"] = np.float64(self._training.LEARNING_RATE)
             self._training.compile_model(self._trainer, self._mode)
         self._trainer.optimizer.build(self._trainer.trainable_variables)
-        self._runner = self._backend.runner(self._trainer, self._mode)
+        self._runner = self._backend.runner(self._trainer, self._mode, self._predictor, self._first)
         return self._runner
+
+    def _prepare(self, inputs: Sequence[Any]) -> None:
+        """The models that `fit` trains and that predicts; one, unless the written model gives more than the loss reads."""
+        nested = self._gives is not None and self._gives.kind != "array"
+        self._predictor = self.model if len(inputs) == 1 else _functional(self.model, inputs)
+        self._trainer = _functional(self.model, inputs, self._first) if nested else self._predictor
+
+    def _first(self, outputs: Any) -> Any:
+        return arrays_of(self._gives, outputs)[0]
 
     # --------------------------------------------------------------------------------------------------- dropout
 
@@ -242,10 +254,12 @@ def _import(path: Path, siblings: Mapping[str, ModuleType]) -> ModuleType:
     return module
 
 
-def _functional(model: Any, inputs: Sequence[Any]) -> Any:
-    """`fit` gives several inputs as one list, and a model called with several arguments needs one around it."""
+def _functional(model: Any, inputs: Sequence[Any], read: Callable[[Any], Any] = lambda outputs: outputs) -> Any:
+    """`fit` gives several inputs as one list, and a model called with several arguments needs one around it; `read`: what
+    is taken of the outputs.
+    """
     placeholders = [keras.Input(x.shape[1:], dtype=keras.backend.standardize_dtype(x.dtype)) for x in inputs]
-    return keras.Model(placeholders, model(*placeholders))
+    return keras.Model(placeholders[0] if len(inputs) == 1 else placeholders, read(model(*placeholders)))
 
 
 def _numpy(value: Any) -> np.ndarray:

@@ -78,6 +78,8 @@ class KerasStyle(Style):
     """Subclassed models that serialise."""
 
     framework: str = "Keras 3"
+    array: str = ""
+    has_records: bool = False  # compile() takes losses by the keys of a dict
     has_sequential: bool = True
     elements: str = ".layers"
     elements_of_one: int = 2  # layers have names, so that a padding may stand before its convolution
@@ -111,7 +113,7 @@ class KerasStyle(Style):
         return ["", "def get_config(self):", f"    return {{**super().get_config(), {listed}}}"]
 
     def forward_line(
-        self, arguments: Sequence[str], returns: int, needs_training: bool, lists: Collection[str] = ()
+        self, arguments: Sequence[str], returns: str, needs_training: bool, lists: Collection[str] = ()
     ) -> str:
         if self.texts:  # which Keras knows on TensorFlow only
             return f"def __call__({', '.join(['self', *arguments])}):"
@@ -123,7 +125,7 @@ class KerasStyle(Style):
     def build_line(self, arguments: Sequence[str]) -> str:
         return f"def build(self, input_shape{'' if arguments else '=None'}):"
 
-    def method_line(self, name: str, arguments: Sequence[str], returns: int) -> str:
+    def method_line(self, name: str, arguments: Sequence[str], returns: str) -> str:
         return f"def {name}({', '.join(['self', *arguments])}):"
 
     def module_call(self, reference: str, operands: Sequence[str], needs_training: bool) -> str:
@@ -189,6 +191,9 @@ class KerasStyle(Style):
                 stem = part
                 parts.append(part)
         return "/".join(filter(None, [*parts, leaf]))
+
+    def turned(self, text: str, order: Sequence[int]) -> str:
+        return f"ops.transpose({text})" if tuple(order) == (1, 0) else f"ops.transpose({text}, {tuple(order)})"
 
     def header(self, model: Model) -> str:
         what = f'"""{model.name} in Keras 3, for TensorFlow, JAX and PyTorch (KERAS_BACKEND).'

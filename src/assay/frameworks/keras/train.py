@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from assay.errors import ModelError
 from assay.frameworks.base import TrainingPlan
 from assay.nn import losses, optimizers
+from assay.write.results import access
 
 LINE_LENGTH = 120
 
@@ -28,7 +29,7 @@ def write_training(plan: TrainingPlan) -> str:
         _load_data(plan),
         _make_optimizer(optimizer, local),
         _compile_model(plan),
-        *([_MAKE_TRAINER] if _several_inputs(plan) else []),
+        *([_make_trainer(plan)] if _needs_trainer(plan) else []),
         *_evaluate(plan),
         _SAVE,
         _main(plan),
@@ -44,6 +45,11 @@ _LAST_LINES = """if __name__ == "__main__":
 
 def _several_inputs(plan: TrainingPlan) -> bool:
     return len(plan.inputs) > 1
+
+
+def _needs_trainer(plan: TrainingPlan) -> bool:
+    """Whether `fit` wants a model around the one that is written: for a list of inputs, or for one of its outputs."""
+    return _several_inputs(plan) or plan.structure.kind != "array"
 
 
 def _imports(plan: TrainingPlan, uses_ops: bool) -> str:
@@ -341,27 +347,29 @@ def _loss(loss: object) -> str:
     raise ModelError(f"Keras has no loss {type(loss).__name__} here; known: the classes of assay.nn.losses")
 
 
-def _losses(plan: TrainingPlan) -> str:
-    """One loss for each output: the first has the model's, the others have none."""
-    loss = _loss(plan.training.loss)
-    return f"[{', '.join([loss, *['None'] * (plan.outputs - 1)])}]" if plan.outputs > 1 else loss
-
-
 def _compile_model(plan: TrainingPlan) -> str:
     return f'''def compile_model(model, mode=None):
     """Makes forward pass, loss, backward pass and optimizer one step; `mode` None leaves it to Keras how to run it."""
     model.compile(
         optimizer=make_optimizer(),
-        loss={_losses(plan)},
+        loss={_loss(plan.training.loss)},
         run_eagerly=mode == "eager",
         jit_compile="auto" if mode is None else mode in ("jit", "xla"),
     )'''
 
 
-_MAKE_TRAINER = '''def make_trainer(model, inputs):
-    """A functional model over `model`, sharing its weights, that takes its inputs as one list, as `fit` gives them."""
+def _make_trainer(plan: TrainingPlan) -> str:
+    read = access(plan.structure, 0)
+    alone = ", and gives the output that the loss reads" if read else ""
+    if _several_inputs(plan):
+        return f'''def make_trainer(model, inputs):
+    """A functional model over `model`, sharing its weights, that takes its inputs as one list{alone}."""
     placeholders = [keras.Input(array.shape[1:], dtype=array.dtype.name) for array in inputs]
-    return keras.Model(placeholders, model(*placeholders))'''
+    return keras.Model(placeholders, model(*placeholders){read})'''
+    return f'''def make_trainer(model, inputs):
+    """A functional model over `model`, sharing its weights, that gives the output which the loss reads alone."""
+    placeholder = keras.Input(inputs.shape[1:], dtype=inputs.dtype.name)
+    return keras.Model(placeholder, model(placeholder){read})'''
 
 
 _AREA_UNDER_CURVE = '''def area_under_curve(scores, labels):
@@ -375,9 +383,8 @@ _AREA_UNDER_CURVE = '''def area_under_curve(scores, labels):
 
 def _evaluate(plan: TrainingPlan) -> list[str]:
     """The functions that compute the metric; the last is `evaluate`."""
-    first, only_loss = ("[0]", ', return_dict=True)["loss"]') if plan.outputs > 1 else ("", ")")
-    predict = f"    outputs = model.predict(inputs, batch_size=BATCH_SIZE, verbose=0){first}"
-    loss = f"model.evaluate(inputs, targets, batch_size=BATCH_SIZE, verbose=0{only_loss}"
+    predict = "    outputs = model.predict(inputs, batch_size=BATCH_SIZE, verbose=0)"
+    loss = "model.evaluate(inputs, targets, batch_size=BATCH_SIZE, verbose=0)"
     metric, before = plan.training.metric, []
     if metric == "accuracy":
         doc = "The share of the cases that are classified rightly."
@@ -413,7 +420,7 @@ def save(model, path):
 
 
 def _main(plan: TrainingPlan) -> str:
-    model = "make_trainer(load(), train_inputs)" if _several_inputs(plan) else "load()"
+    model = "make_trainer(load(), train_inputs)" if _needs_trainer(plan) else "load()"
     return f"""def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mode", choices=["graph", "jit", "xla", "eager"], help="default: what Keras chooses")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import logging
 import re
@@ -27,13 +28,14 @@ from torch.utils import _pytree as pytree
 
 from assay.errors import ModelError
 from assay.frameworks.base import InputSpec
-from assay.frameworks.drafting import example_arguments
+from assay.frameworks.drafting import example_arguments, record_structure
 from assay.frameworks.pytorch.bring_dropped import shown
 from assay.frameworks.pytorch.bring_graph import Source, Translation, forward_arguments, innermost, user_line
 from assay.frameworks.pytorch.bring_ops.common import Graph, NeedsStaticBatch, Weight
 from assay.frameworks.pytorch.bring_regions import nodes_in_line
 from assay.graph.passes.fold import fold
 from assay.model import ALIASES, KEPT, NOTES, ROLE, Model
+from assay.structure import with_named_tuples
 
 _STATISTICS = ("running_mean", "running_var")
 # Modules that do nothing by themselves, or are opened by the module around them.
@@ -162,10 +164,14 @@ class _NotExported(Exception):
 
 
 def _export(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], shapes: Any) -> ExportedProgram:
+    # torch takes a dataclass for a nest only where somebody has registered it.
+    opened = module.register_forward_hook(lambda _, __, result: with_named_tuples(result))
     try:
         return torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # the module's own code runs in there, and may raise anything
         raise _NotExported(_explained(module, error)) from error
+    finally:
+        opened.remove()
 
 
 def _explained(module: torch.nn.Module, error: Exception) -> str:
@@ -292,6 +298,7 @@ def _model(program: ExportedProgram, module: torch.nn.Module | None, name: str, 
         },
     )
     Translation(source, graph, missing=regions).run()
+    record_structure(graph, _nest(program))
     _say_what_is_lost(program, module, graph)
     if graph.notes:
         graph.graph.metadata_props[NOTES] = json.dumps(graph.notes)
@@ -361,11 +368,22 @@ def _frozen(module: torch.nn.Module | None) -> set[str]:
 
 def _outputs(program: ExportedProgram) -> list[tuple[str, Any]]:
     """The tensors that the model gives, flat, with the names that dicts and dataclasses give them."""
+    tensors = [item for item in _results(program) if isinstance(item, torch.fx.Node)]
+    names = dict(_named("", _nest(program)))
+    return [(names.get(place, ""), item) for place, item in enumerate(tensors)]
+
+
+def _nest(program: ExportedProgram) -> Any:
+    """What the module gives, with the places of the tensors among them where these are."""
+    places = itertools.count()
+    leaves = [next(places) if isinstance(item, torch.fx.Node) else None for item in _results(program)]
+    return pytree.tree_unflatten(leaves, program.call_spec.out_spec)
+
+
+def _results(program: ExportedProgram) -> list[Any]:
+    """Nodes, and what is no tensor."""
     node = next(item for item in program.graph.nodes if item.op == "output")
-    nodes = list(node.args[0])
-    places = pytree.tree_unflatten(list(range(len(nodes))), program.call_spec.out_spec)
-    names = dict(_named("", places))
-    return [(names.get(place, ""), item) for place, item in enumerate(nodes) if isinstance(item, torch.fx.Node)]
+    return list(node.args[0])
 
 
 def _named(name: str, value: Any) -> Iterator[tuple[int, str]]:

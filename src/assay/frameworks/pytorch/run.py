@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from assay.errors import WorkerError
 from assay.frameworks.base import Converted, DropoutSample, Gradients, Span
 from assay.frameworks.tracing import with_torch
+from assay.structure import arrays_of, of_package, plain
 
 # Of parameters and inputs; in bfloat16 the operators that autocast chooses compute.
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
@@ -51,6 +51,7 @@ class Session:
         self._is_mixed = dtype == "bfloat16"
         self._device = _device()
         written_model, self._train = _import_package(Path(folder))
+        self._gives = of_package(Path(folder))
         if self._train is not None and self._is_mixed:
             vars(self._train)["compute_loss"] = self._autocast(self._train.compute_loss)
         self.model: nn.Module = written_model.load().to(self._device, self._dtype).eval()
@@ -142,7 +143,7 @@ class Session:
             torch.cuda.synchronize()
 
     def numpy(self, value: Any) -> tuple[np.ndarray, ...]:
-        return tuple(_numpy(leaf) for leaf in tree_leaves(value))
+        return tuple(_numpy(leaf) for leaf in arrays_of(self._gives, value))
 
     def set_dropout(self, enabled: bool) -> None:
         for path, layer, _ in _dropout_layers(self.model):
@@ -191,8 +192,13 @@ class Session:
 
     def save(self, folder: Path, inputs: Sequence[Tensor]) -> str:
         self._set_training(False)
-        with torch.inference_mode():
-            torch.export.save(torch.export.export(self.model, tuple(inputs)), folder / "model.pt2")
+        # A file of torch's knows no classes of ours, such as a named tuple.
+        plainly = self.model.register_forward_hook(lambda _, __, given: plain(self._gives, given))
+        try:
+            with torch.inference_mode():
+                torch.export.save(torch.export.export(self.model, tuple(inputs)), folder / "model.pt2")
+        finally:
+            plainly.remove()
         return "torch.export (.pt2)"
 
     def profile(self, action: Callable[[], None]) -> list[Span]:

@@ -15,12 +15,13 @@ from assay.frameworks.pytorch.rules.common import TYPES, is_integer
 from assay.graph.calls import Call
 from assay.model import KEPT, Model
 from assay.write.body import Builder
-from assay.write.source import literal_text
 from assay.write.style import Style
 from assay.write.table import NativeWeight
+from assay.write.text import literal_text
 from assay.write.weights import Step
 
 _IMPORTS = {
+    r"\bNamedTuple\b": "from typing import NamedTuple",
     r"\bmath\.": "import math",
     r"\bnp\.": "import numpy as np",
     r"\bOrderedDict\b": "from collections import OrderedDict",
@@ -56,6 +57,7 @@ class PyTorchStyle(Style):
     """Classes of `nn.Module`."""
 
     framework: str = "PyTorch"
+    array: str = "Tensor"
     has_sequential: bool = True
     ties: bool = True
     saves_attributes: bool = True
@@ -100,11 +102,10 @@ class PyTorchStyle(Style):
         return f"class {name}({'nn.ModuleDict' if is_dictionary else 'nn.Module'}):"
 
     def forward_line(
-        self, arguments: Sequence[str], returns: int, needs_training: bool, lists: Collection[str] = ()
+        self, arguments: Sequence[str], returns: str, needs_training: bool, lists: Collection[str] = ()
     ) -> str:
         listed = "".join(f", {name}: {'list[Tensor]' if name in lists else 'Tensor'}" for name in arguments)
-        result = "Tensor" if returns == 1 else f"tuple[{', '.join(['Tensor'] * returns)}]"
-        return f"def forward(self{listed}) -> {result}:"
+        return f"def forward(self{listed}) -> {returns}:"
 
     def sequential(self, elements: list[str], name: str) -> tuple[str, list[str], str]:
         return "nn.Sequential(", elements, ")"
@@ -159,6 +160,9 @@ class PyTorchStyle(Style):
         if value.dtype in (ir.DataType.INT64, ir.DataType.BOOL) and value.const_value.numpy().ndim == 0:
             return f"torch.tensor({value.const_value.numpy().item()})"
         return None
+
+    def turned(self, text: str, order: Sequence[int]) -> str:
+        return f"{text}.T" if tuple(order) == (1, 0) else f"{text}.permute({', '.join(map(str, order))})"
 
     def header(self, model: Model) -> str:
         return f'"""{model.name} in PyTorch."""'

@@ -11,6 +11,7 @@ from assay.errors import UnsupportedError
 from assay.frameworks.base import TrainingPlan
 from assay.nn.losses import BinaryCrossEntropy, CrossEntropy, Huber, MeanAbsoluteError, MeanSquaredError
 from assay.nn.optimizers import SGD, Adam, AdamW, Constant, Cosine, Optimizer, RMSprop, Schedule, Step, Warmup
+from assay.write.results import access
 
 LINE_LENGTH = 120
 # What train.py calls its own things; an input or target of the same name gets an underscore.
@@ -34,7 +35,7 @@ class _Names:
     output: str  # what the model returns
     output_rank: int
     model: str  # its class
-    several: bool  # it returns a tuple, of which the loss reads the first
+    first: str  # behind a call of the model: the output that the loss reads
 
     @property
     def arguments(self) -> str:
@@ -107,7 +108,7 @@ def _names(plan: TrainingPlan) -> _Names:
     target = distinct(plan.target if plan.target not in taken else f"target_{plan.target}")
     classifies = isinstance(plan.training.loss, (CrossEntropy, BinaryCrossEntropy))
     output = "logits" if classifies else "predictions"
-    return _Names(inputs, target, output, len(plan.output_shape), plan.class_name, plan.outputs > 1)
+    return _Names(inputs, target, output, len(plan.output_shape), plan.class_name, access(plan.structure, 0))
 
 
 def _header(plan: TrainingPlan, rule: _Rule, body: str) -> str:
@@ -160,8 +161,7 @@ def load_data(part: str) -> tuple[{result}]:
 
 def _compute_loss(names: _Names, loss: str) -> str:
     head = _signature("def compute_loss", [f"model: {names.model}", *names.typed], "Tensor")
-    first = f"{names.output}, *_" if names.several else names.output
-    return f"{head}\n    {first} = model({', '.join(names.inputs)})\n    return {loss}"
+    return f"{head}\n    {names.output} = model({', '.join(names.inputs)}){names.first}\n    return {loss}"
 
 
 def _loss(loss: object, names: _Names) -> tuple[str, Constants]:
@@ -360,7 +360,7 @@ def _evaluate(names: _Names, meaning: str, value: str) -> str:
     else:
         batches = f"zip({', '.join(f'{name}.split(BATCH_SIZE)' for name in names.inputs)}, strict=True)"
         call = "model(*batch)"
-    call += "[0]" if names.several else ""
+    call += names.first
     return f'''\
 @torch.inference_mode()
 {head}

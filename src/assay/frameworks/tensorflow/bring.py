@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import itertools
 import json
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +17,20 @@ import tensorflow as tf
 
 from assay.errors import AssayError, ModelError
 from assay.frameworks.base import InputSpec
-from assay.frameworks.drafting import Graph, NeedsStaticBatch, Untranslatable, Weight, remove_unused
+from assay.frameworks.drafting import (
+    Graph,
+    NeedsStaticBatch,
+    Untranslatable,
+    Weight,
+    record_structure,
+    remove_unused,
+)
 from assay.frameworks.drafting_order import settle_transposes
 from assay.frameworks.tensorflow.bring_graph import Source, Translation, tokens
 from assay.frameworks.tensorflow.bring_saved import read
 from assay.graph.names import unique
 from assay.model import NOTES, Model
+from assay.structure import structure_of, with_named_tuples
 
 _CALL = "__call__"
 _LOST = "dropout and other parts that are for training only are not in this graph"
@@ -73,6 +82,7 @@ def load_file(path: Path, name: str) -> Model:
         signature.functions,
         lambda _: [("", 0)],
         {"": ("Model", ())},
+        signature.nest,
     )
     notes = ["a SavedModel knows no classes and no dropout: it is written as one class"]
     try:
@@ -91,6 +101,8 @@ def _translated(source: Source, name: str, notes: Sequence[str]) -> Model:
     remove_unused(graph.graph)
     settle_transposes(graph.graph)
     graph.finish()
+    if source.nest is not None:
+        record_structure(graph, source.nest)
     if graph.notes:
         graph.graph.metadata_props[NOTES] = json.dumps(graph.notes)
     return Model(name, ir.Model(graph.graph, ir_version=11, producer_name="assay"))
@@ -112,7 +124,9 @@ def _traced(found: Any, module: tf.Module | None, args: Any, kwargs: Any, opened
         named.setdefault("training", False)
     calls: list[tuple[str, int]] = []
     parts = _parts(module)
-    function = tf.function(lambda *a, **k: found(*a, **k), autograph=False) if module is not None else found
+    function = found
+    if module is not None:
+        function = tf.function(lambda *a, **k: with_named_tuples(found(*a, **k)), autograph=False)
     try:
         with _watching(parts, calls):
             concrete = function.get_concrete_function(*specs[0], **named)
@@ -147,11 +161,12 @@ def _concrete(concrete: Any, module: tf.Module | None, calls: list[tuple[str, in
         return found if found and found[0][0] == "" else [("", 0), *found]
 
     inputs = [(item.op.name, item.shape, item.dtype) for item in own]
-    outputs = _output_labels(concrete.structured_outputs)
+    nest = _nest(concrete)
+    outputs = _output_labels(nest)
     classes: dict[str, tuple[str, tuple[str, ...]]] = {
         "": (type(module).__name__ if module is not None else "Model", ())
     }
-    return Source(concrete.function_def, inputs, held, outputs, functions, scopes, classes)
+    return Source(concrete.function_def, inputs, held, outputs, functions, scopes, classes, nest)
 
 
 def _weights(module: tf.Module | None, concrete: Any) -> list[tuple[Any, Weight]]:
@@ -270,10 +285,21 @@ def _labels(name: str, value: Any) -> list[str]:
     return [label for key, item in pairs for label in _labels(f"{name}_{key}" if name else str(key), item)]
 
 
-def _output_labels(structure: Any) -> list[str]:
-    if isinstance(structure, Mapping):
-        return [label for key in sorted(structure) for label in _labels(str(key), structure[key])]
-    return [""] * len(tf.nest.flatten(structure))
+def _nest(concrete: Any) -> Any:
+    """What a function gives, as a nest of places."""
+    structure, places = concrete.structured_outputs, itertools.count()
+    leaves = [None if item is None else next(places) for item in tf.nest.flatten(structure)]
+    return tf.nest.pack_sequence_as(structure, leaves)
+
+
+def _output_labels(nest: Any) -> list[str]:
+    """A name for each result, from the keys that lead to it; "" where these are numbers only."""
+    found, _ = structure_of(nest)
+    named = {} if found is None else {place: keys for keys, place in found.leaves()}
+    return [
+        "_".join(map(str, keys)) if any(isinstance(key, str) for key in keys) else ""
+        for _, keys in sorted(named.items())
+    ]
 
 
 def _arguments(module: Any) -> tuple[str, ...]:

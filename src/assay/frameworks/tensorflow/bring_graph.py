@@ -35,6 +35,7 @@ class Source:
     functions: Mapping[str, Any]  # name → FunctionDef
     scopes: Callable[[str], list[tuple[str, int]]]  # name of an operation → the module calls around it
     classes: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    nest: Any = None  # what it gives, with the places of its results
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ _HARMLESS = {
     "StatelessIf",
     "While",
 }
+_UNNAMED = re.compile(r"output_\d+")  # what TensorFlow calls the results of a function that gives no dict
 _OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
@@ -44,6 +46,7 @@ class Signature:
     captured: list[Weight | np.ndarray]
     outputs: list[str]
     functions: Mapping[str, Any]
+    nest: Any = None  # the dict that it gives, with the places of its results, where these were named
 
 
 def read(folder: Path, key: str = "serving_default") -> Signature:
@@ -66,7 +69,11 @@ def read(folder: Path, key: str = "serving_default") -> Signature:
         raise ModelError(f"{folder}: its function captures what is no variable (objects {', '.join(missing)})")
     inputs = [(item.name, _shape(definition, place), tf.as_dtype(item.type)) for place, item in enumerate(own)]
     outputs = [item.name for item in definition.signature.output_arg]
-    return Signature(definition, inputs, [arrays[node] for node in bound], outputs, functions)
+    named = sorted(objects.concrete_functions[function].output_signature.dict_value.fields)
+    nest = None
+    if len(named) == len(outputs) and not all(_UNNAMED.fullmatch(name) for name in named):
+        outputs, nest = named, {name: place for place, name in enumerate(named)}
+    return Signature(definition, inputs, [arrays[node] for node in bound], outputs, functions, nest)
 
 
 def _shape(definition: Any, place: int) -> Any:

@@ -13,8 +13,8 @@ from assay.graph.calls import Call
 from assay.graph.layout import order_of, stored_axis
 from assay.model import meant, shape_of
 from assay.ops import operator
-from assay.write.source import literal_text
 from assay.write.table import Argument, NativeWeight, Table
+from assay.write.text import literal_text
 
 if TYPE_CHECKING:
     from assay.write.body import Builder

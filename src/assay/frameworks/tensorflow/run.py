@@ -15,8 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from assay.errors import WorkerError
-from assay.frameworks.base import Converted, DropoutSample, Gradients, Span, first_output
+from assay.frameworks.base import Converted, DropoutSample, Gradients, Span
 from assay.frameworks.tracing import with_tensorflow
+from assay.structure import arrays_of, of_package, plain
 
 _MODES = ("graph", "eager", "xla")
 # Of parameters and inputs; in bfloat16 the operators that TensorFlow's graph rewrite chooses compute.
@@ -47,6 +48,7 @@ class Session:
             _require_graph_rewrite(mode, self._on_accelerator)
         tf.config.optimizer.set_experimental_options({_MIXED: self._is_mixed})
         written_model, self._train = _import_package(Path(folder))
+        self._gives = of_package(Path(folder))
         self.model: tf.Module = written_model.load()
         _convert(self.model, self._dtype, {})
         self._variables = dict(_walk(self.model, tf.Variable))
@@ -122,7 +124,7 @@ class Session:
         watched = [value for value in inputs if value.dtype.is_floating]
         with tf.GradientTape() as tape:
             tape.watch(watched)
-            output = first_output(self.model(*inputs, training=True))
+            output = arrays_of(self._gives, self.model(*inputs, training=True))[0]
             loss = self._training_module.compute_loss(output, targets)
         sources = (list(self._parameters.values()), watched)
         found = tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
@@ -170,7 +172,7 @@ class Session:
             tf.test.experimental.sync_devices()
 
     def numpy(self, value: Any) -> tuple[np.ndarray, ...]:
-        return tuple(np.array(leaf) for leaf in tf.nest.flatten(value))
+        return tuple(np.array(leaf) for leaf in arrays_of(self._gives, value))
 
     def set_dropout(self, enabled: bool) -> None:
         for path, layer in self._dropouts.items():
@@ -202,7 +204,7 @@ class Session:
         return _device_name() if self._on_accelerator else "cpu"
 
     def save(self, folder: Path, inputs: Sequence[tf.Tensor]) -> str:
-        predict = tf.function(lambda *arrays: self.model(*arrays), autograph=False)
+        predict = tf.function(lambda *arrays: plain(self._gives, self.model(*arrays)), autograph=False)
         signature = predict.get_concrete_function(*(tf.TensorSpec(value.shape, value.dtype) for value in inputs))
         tf.saved_model.save(self.model, str(folder / "model"), signatures=signature)
         return "SavedModel"

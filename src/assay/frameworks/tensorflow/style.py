@@ -12,12 +12,13 @@ import onnx_ir as ir
 from assay.frameworks.tensorflow.common import BIT_PATTERNS, CARRIERS, FLOATS
 from assay.model import Model
 from assay.write.body import Builder
-from assay.write.source import literal_text
 from assay.write.style import Style
 from assay.write.table import NativeWeight
+from assay.write.text import literal_text
 from assay.write.weights import Step
 
 _IMPORTS = {
+    r"\bNamedTuple\b": "from typing import NamedTuple",
     r"(?<!tf\.)\bmath\.": "import math",
     r"\bCallable\[": "from collections.abc import Callable",
     r"\bAny\b": "from typing import Any",
@@ -36,6 +37,7 @@ class TensorFlowStyle(Style):
     """Classes of `tf.Module`."""
 
     framework: str = "TensorFlow"
+    array: str = "tf.Tensor"
     has_sequential: bool = False
     forward: str = "__call__"
     imports: dict[str, str] = field(default_factory=lambda: dict(_IMPORTS))
@@ -58,12 +60,11 @@ class TensorFlowStyle(Style):
         return f"class {name}(tf.Module):"
 
     def forward_line(
-        self, arguments: Sequence[str], returns: int, needs_training: bool, lists: Collection[str] = ()
+        self, arguments: Sequence[str], returns: str, needs_training: bool, lists: Collection[str] = ()
     ) -> str:
         listed = "".join(f", {name}: {'list[tf.Tensor]' if name in lists else 'tf.Tensor'}" for name in arguments)
         training = ", training: bool = False" if needs_training else ""
-        result = "tf.Tensor" if returns == 1 else f"tuple[{', '.join(['tf.Tensor'] * returns)}]"
-        return f"def __call__(self{listed}{training}) -> {result}:"
+        return f"def __call__(self{listed}{training}) -> {returns}:"
 
     def module_call(self, reference: str, operands: Sequence[str], needs_training: bool) -> str:
         return f"{reference}({', '.join([*operands, *(['training=training'] if needs_training else [])])})"
@@ -99,6 +100,9 @@ class TensorFlowStyle(Style):
             return f"tf.zeros({array.shape}, tf.{kind})"
         listed_type = "" if kind in ("int32", "bool") else f", tf.{kind}"
         return f"tf.constant({literal_text(array.tolist())}{listed_type})"
+
+    def turned(self, text: str, order: Sequence[int]) -> str:
+        return f"tf.transpose({text})" if tuple(order) == (1, 0) else f"tf.transpose({text}, {tuple(order)})"
 
     def header(self, model: Model) -> str:
         return f'"""{model.name} in TensorFlow."""'

@@ -14,6 +14,7 @@ from assay.frameworks.base import TrainingPlan
 from assay.frameworks.tensorflow.optimizers import Constants, write_optimizer
 from assay.nn.losses import BinaryCrossEntropy, CrossEntropy, Huber, MeanAbsoluteError, MeanSquaredError
 from assay.nn.optimizers import Constant, Cosine, Schedule, Step, Warmup
+from assay.write.results import access
 
 LINE_LENGTH = 120
 # What train.py calls its own things; an input or target of the same name gets an underscore.
@@ -33,7 +34,7 @@ class _Names:
     inputs: tuple[str, ...]
     target: str
     output: str  # what the model returns
-    several: bool  # it returns a tuple, of which the loss reads the first
+    first: str  # behind a call of the model: the output that the loss reads
 
     @property
     def every(self) -> tuple[str, ...]:
@@ -99,7 +100,7 @@ def _names(plan: TrainingPlan) -> _Names:
     inputs = tuple(distinct(name) for name in plan.inputs)
     target = plan.target if plan.target not in taken else f"target_{plan.target}"
     classifies = isinstance(plan.training.loss, (CrossEntropy, BinaryCrossEntropy))
-    return _Names(inputs, distinct(target), "logits" if classifies else "predictions", plan.outputs > 1)
+    return _Names(inputs, distinct(target), "logits" if classifies else "predictions", access(plan.structure, 0))
 
 
 def _header(plan: TrainingPlan, constants: Constants, body: str) -> str:
@@ -257,7 +258,7 @@ def _train_step(class_name: str, rule_name: str, names: _Names) -> str:
 
 {_signature("    def step", typed, "tf.Tensor")}
         with tf.GradientTape() as tape:
-            {names.output}{", *_" if names.several else ""} = model({", ".join(names.inputs)}, training=True)
+            {names.output} = model({", ".join(names.inputs)}, training=True){names.first}
             loss = compute_loss({names.output}, {names.target})
         gradients = tape.gradient(loss, optimizer.parameters, unconnected_gradients="zero")
         optimizer.apply(gradients)
@@ -311,7 +312,7 @@ def _metric(plan: TrainingPlan, names: _Names) -> _Metric:
                 " loss, or loss"
             )
     inputs = ", ".join(names.inputs) + ("," if len(names.inputs) == 1 else "")
-    predict = "predict(*batch)[0]" if names.several else "predict(*batch)"
+    predict = f"predict(*batch){names.first}"
     arguments = ["predict: Callable[..., tf.Tensor]", *(f"{name}: np.ndarray" for name in names.every)]
     text = [
         _signature("def evaluate", arguments, "float"),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from assay.graph.calls import Call
+from assay.graph.passes.batch_major import batch_major
 from assay.graph.passes.expand import expand
 from assay.graph.passes.fold import fold
 from assay.graph.passes.widen import widen
@@ -20,6 +21,7 @@ def folded(model: Model, wide: bool = False) -> Model:
     if wide:
         widen(copied.graph)
     fold(copied)
+    batch_major(copied.graph)
     return copied
 
 

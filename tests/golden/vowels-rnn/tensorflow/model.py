@@ -105,7 +105,7 @@ class LSTM(tf.Module):
             wci=peephole,
             wcf=peephole,
             wco=peephole,
-            b=self.bias,
+            b=self.total_bias(),
             forget_bias=0.0,
             cell_clip=0.0,
         ).h
@@ -121,7 +121,10 @@ class LSTM(tf.Module):
             return tf.sigmoid(show) * tf.tanh(cell), cell
 
         zeros = tf.zeros((tf.shape(x)[1], self.units), x.dtype)
-        return scan(advance, tf.tensordot(x, kernel, 1) + self.bias, (zeros, zeros))
+        return scan(advance, tf.tensordot(x, kernel, 1) + self.total_bias(), (zeros, zeros))
+
+    def total_bias(self) -> tf.Tensor:
+        return self.bias
 
 
 def scan(

@@ -24,6 +24,18 @@ class LSTM(nnx.Module):
         return scan_lstm(x, self.kernel[...], self.recurrent_kernel[...], self.bias[...], reverse=self.reverse)
 
 
+class TwoBiasLSTM(LSTM):
+    """An LSTM with a bias for the inputs and one for the state, as PyTorch has it: their sum acts, both are trained."""
+
+    def __init__(self, in_features: int, hidden_features: int, reverse: bool = False, *, rngs: nnx.Rngs) -> None:
+        super().__init__(in_features, hidden_features, reverse, rngs=rngs)
+        self.recurrent_bias = nnx.Param(jnp.zeros((4 * hidden_features,)))
+
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        bias = self.bias[...] + self.recurrent_bias[...]
+        return scan_lstm(x, self.kernel[...], self.recurrent_kernel[...], bias, reverse=self.reverse)
+
+
 # Without jit around it, JAX would compile the loop over time again at every call in eager mode.
 @partial(jax.jit, static_argnames="reverse")
 def scan_lstm(

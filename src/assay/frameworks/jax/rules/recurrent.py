@@ -31,9 +31,10 @@ def recurrent(call: Call, w: Builder) -> None:
     lstm = call.kind == "RecurrentLSTM"
     hidden = call.attribute("hidden_size")
     direction = call.attribute("direction", "forward")
-    call.attribute("single_bias")
     call.attribute("linear_before_reset")
-    size, callee = int(call.shape()[-1]), "LSTM" if lstm else "GRU"
+    size = int(call.shape()[-1])
+    single_bias = call.attribute("single_bias")
+    callee = "GRU" if not lstm else "LSTM" if single_bias else "TwoBiasLSTM"
     weights = _recurrent_weights(call, hidden, ["forward.", "backward."] if direction == "bidirectional" else [""])
     if direction == "bidirectional":
         arguments = [

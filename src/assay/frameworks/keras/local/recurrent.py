@@ -1,6 +1,24 @@
 """Recurrent operators with all of ONNX's options; weights as ONNX keeps them, (directions, gates · hidden, …)."""
 
-from keras import ops
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable()
+class TwoBiasLSTMCell(layers.LSTMCell):
+    """An LSTM's cell with a bias for the inputs and one for the state, as PyTorch has it: their sum acts, both are trained."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.recurrent_bias = self.add_weight(shape=(4 * self.units,), initializer="zeros", name="recurrent_bias")
+
+    def call(self, inputs, states, training=False):
+        hidden, cell = states
+        gates = ops.matmul(inputs, self.kernel) + ops.matmul(hidden, self.recurrent_kernel)
+        i, f, g, o = ops.split(gates + (self.bias + self.recurrent_bias), 4, axis=-1)
+        cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(g)
+        hidden = ops.sigmoid(o) * ops.tanh(cell)
+        return hidden, [hidden, cell]
 
 
 def activated_by(x, name, alpha=None, beta=None):

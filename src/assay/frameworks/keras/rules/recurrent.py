@@ -22,15 +22,20 @@ def recurrent(call: Call, w: Builder) -> None:
     callee, name = ("LSTM", "lstm") if lstm else ("GRU", "gru")
     options = [keyword("return_sequences", sequence is not None, False)]
     options.append(keyword("return_state", sequence is not None and final is not None, False))
+    twofold = lstm and _is_twofold(call, 4 * hidden)
+    cell = f'TwoBiasLSTMCell({hidden}, name="lstm_cell")'  # Keras' own has one bias
     if both:
         shown = "".join(f", {item.name}=True" for item in options if item.value)
-        inner = Raw(f'layers.{callee}({hidden}{shown}, name="{name}")')
+        made = f"layers.RNN({cell}" if twofold else f"layers.{callee}({hidden}"
+        inner = Raw(f'{made}{shown}, name="{name}")')
         layer = w.layer(
             "layers.Bidirectional", [positional(inner, "layer")], _recurrent_weights(call, hidden, name, True)
         )
     else:
-        arguments = [positional(hidden, "units"), *options, keyword("go_backwards", direction == "reverse", False)]
-        layer = w.layer(f"layers.{callee}", arguments, _recurrent_weights(call, hidden, name, False))
+        first = positional(Raw(cell), "cell") if twofold else positional(hidden, "units")
+        arguments = [first, *options, keyword("go_backwards", direction == "reverse", False)]
+        kind = "layers.RNN" if twofold else f"layers.{callee}"
+        layer = w.layer(kind, arguments, _recurrent_weights(call, hidden, name, False), w.attribute_name or name)
     result = f"{layer}({w.use(call.x)})"
     if direction == "reverse" and sequence is not None and final is None:  # Keras gives steps in the order it ran them
         w.emit(sequence, f"ops.flip({result}, axis=1)", light=True)
@@ -58,12 +63,21 @@ def _recurrent_weights(call: Call, hidden: int, name: str, both: bool) -> list[N
             columns = int(shape_of(call.weights[role])[2])
             steps: tuple[Step, ...] = (reshape((1, rows, columns), (rows, columns)), blocks(0, order), transpose(1, 0))
             weights.append(NativeWeight(f"{prefix}{leaf}", call.weights[role], steps, (part,)))
-        bias = call.weights["bias"]
-        twofold = int(shape_of(bias)[1]) == 2 * rows
+        bias, twofold = call.weights["bias"], _is_twofold(call, rows)
+        if twofold and name == "lstm":
+            steps = (reshape((1, rows), (rows,)), blocks(0, order))
+            for start, leaf in ((0, "bias"), (rows, "recurrent_bias")):
+                weights.append(NativeWeight(f"{prefix}{leaf}", bias, steps, (part, (start, start + rows))))
+            continue
         shape = (2, rows) if twofold else (rows,)
         steps = (reshape((1, 2 * rows if twofold else rows), shape), blocks(len(shape) - 1, order))
         weights.append(NativeWeight(f"{prefix}bias", bias, steps, (part,)))
     return weights
+
+
+def _is_twofold(call: Call, rows: int) -> bool:
+    """Whether a layer has a trained bias on the side of its inputs and another on that of its state."""
+    return int(shape_of(call.weights["bias"])[1]) == 2 * rows
 
 
 _DEFAULTS = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}

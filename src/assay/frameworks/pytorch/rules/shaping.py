@@ -24,7 +24,7 @@ from assay.graph.calls import Call
 from assay.graph.layout import FLATTENED
 from assay.model import intended, meant
 from assay.write.body import Builder
-from assay.write.source import literal_text
+from assay.write.text import literal_text
 
 
 @TABLE.rule("Flatten")

@@ -11,7 +11,7 @@ from assay.frameworks.pytorch.rules.common import TABLE, arguments_of, is_text
 from assay.graph.calls import Call
 from assay.model import intended
 from assay.write.body import Builder
-from assay.write.source import literal_text
+from assay.write.text import literal_text
 
 _TREE = (
     *("tree_roots", "nodes_featureids", "nodes_splits", "nodes_modes", "nodes_truenodeids", "nodes_trueleafs"),

@@ -62,7 +62,7 @@ class LSTM(tf.Module):
             wci=peephole,
             wcf=peephole,
             wco=peephole,
-            b=self.bias,
+            b=self.total_bias(),
             forget_bias=0.0,
             cell_clip=0.0,
         ).h
@@ -78,7 +78,21 @@ class LSTM(tf.Module):
             return tf.sigmoid(show) * tf.tanh(cell), cell
 
         zeros = tf.zeros((tf.shape(x)[1], self.units), x.dtype)
-        return scan(advance, tf.tensordot(x, kernel, 1) + self.bias, (zeros, zeros))
+        return scan(advance, tf.tensordot(x, kernel, 1) + self.total_bias(), (zeros, zeros))
+
+    def total_bias(self) -> tf.Tensor:
+        return self.bias
+
+
+class TwoBiasLSTM(LSTM):
+    """An LSTM with a bias for the inputs and one for the state, as PyTorch has it: their sum acts, both are trained."""
+
+    def __init__(self, inputs: int, units: int, reverse: bool = False) -> None:
+        super().__init__(inputs, units, reverse)
+        self.recurrent_bias = tf.Variable(tf.zeros(4 * units))
+
+    def total_bias(self) -> tf.Tensor:
+        return self.bias + self.recurrent_bias
 
 
 class GRU(tf.Module):

@@ -17,12 +17,12 @@ def recurrent(call: Call, w: Builder) -> None:
     units = call.attribute("hidden_size")
     direction = call.attribute("direction", "forward")
     single_bias = call.attribute("single_bias")
-    if lstm != bool(single_bias) or (not lstm and "second_bias" in call.weights):
-        raise refuse(call, "two trained biases for each gate" if lstm else "one bias for each gate")
     if not lstm:
+        if single_bias or "second_bias" in call.weights:
+            raise refuse(call, "one bias for each gate")
         require(call, linear_before_reset=1)
     inputs = call.shape()[-1]
-    name = "LSTM" if lstm else "GRU"
+    name = "GRU" if not lstm else "LSTM" if single_bias else "TwoBiasLSTM"
     if direction == "bidirectional":
         arguments = [positional(Raw(name), "layer"), positional(inputs, "inputs"), positional(units, "units")]
         weights = [weight for number in (0, 1) for weight in _recurrent_weights(call, units, number)]
@@ -53,7 +53,7 @@ def _recurrent_weights(call: Call, units: int, direction: int | None) -> list[Na
         columns = own[1] - own[0]
         steps: tuple[Step, ...] = (reshape((1, rows, columns), (rows, columns)), blocks(0, order), transpose(1, 0))
         weights.append(NativeWeight(f"{prefix}{leaf}", call.weights[role], steps, (part,), own if lstm else None))
-    for number, leaf in enumerate(("bias",) if lstm else ("bias", "recurrent_bias")):
+    for number, leaf in enumerate(("bias",) if call.attribute("single_bias") else ("bias", "recurrent_bias")):
         steps = (reshape((1, rows), (rows,)), blocks(0, order))
         index = (part, (number * rows, (number + 1) * rows))
         weights.append(NativeWeight(f"{prefix}{leaf}", call.weights["bias"], steps, index))
