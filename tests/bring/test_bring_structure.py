@@ -183,3 +183,32 @@ def test_keras(need: Callable[..., None]) -> None:
     named = assay.load(keras.Model(x, {"z": keras.layers.ReLU()(y), "more": [y, (y,)]}))
     assert named.structure.arrays({"z": "z", "more": ["y", ("w",)]}) == ("y", "w", "z")
     assert assay.load(keras.Model(x, [y, y])).structure.kind == "list"
+
+
+def test_a_module_reads_the_size_of_the_batch_from_what_it_is_given(need: Callable[..., None]) -> None:
+    """It would be given the model's first input otherwise, which then had the name of an argument that is no tensor."""
+    need("torch")
+    import torch
+    from torch import nn as torch_nn
+
+    class Embeddings(torch_nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token, self.patches = torch_nn.Parameter(torch.zeros(6)), torch_nn.Linear(4, 6)
+
+        def forward(self, image: torch.Tensor, interpolate: bool = False) -> torch.Tensor:
+            patches = self.patches(image)
+            return torch.cat([self.token.expand(image.shape[0], 1, -1), patches], 1)
+
+    class Net(torch_nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.embeddings = torch_nn.Embedding(9, 6), Embeddings()
+
+        def forward(self, words: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+            return torch.cat([self.words(words), self.embeddings(image)], 1)
+
+    example = torch.zeros(2, 3, dtype=torch.int64), torch.randn(2, 5, 4)
+    text = assay.load(Net(), inputs=example).write("pytorch").files["model.py"]
+    assert "interpolate" not in text and "def forward(self, image: Tensor) -> Tensor:" in text
+    assert "self.embeddings(image)" in text

@@ -36,6 +36,9 @@ _LOCATION = re.compile(r'File "([^"]+)", line (\d+), in')
 _IGNORED = ("_assert_scalar", "sym_constrain_range", "_assert_async", "_assert_tensor_metadata")
 
 
+Scopes = tuple[tuple[str, int], ...]
+
+
 @dataclass
 class Source:
     """An exported program in plain terms: its nodes, its weights by the name of their placeholder, its modules."""
@@ -61,6 +64,10 @@ class Translation:
     values: dict[str, Any] = field(default_factory=dict)  # node → its value
     missing: dict[str, list[str]] = field(default_factory=dict)  # what cannot be translated → where it is used
     sizes: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
+    entering: dict[Scopes, dict[str, tuple[Tensor, int]]] = field(
+        default_factory=dict
+    )  # sizes of what a module is given
+    made: dict[str, Scopes] = field(default_factory=dict)  # node → the module calls that it was made in
     open_paths: set[str] = field(default_factory=set)
     known: Known = field(default_factory=lambda: Known({}))
 
@@ -132,9 +139,25 @@ class Translation:
         scopes = [(path, number) for path, number in _stack(node) if path in self.open_paths or path == ""]
         self.graph.scopes = scopes
         self.graph.line = line_of_code(user_line(node))
+        self.made[node.name] = tuple(scopes)
+        self._note_sizes(node)
         for path, _ in scopes:
             class_name, arguments = self.source.classes.get(path, ("Module", ()))
             self.graph.modules.setdefault(path, {"class": class_name, "arguments": list(arguments)})
+
+    def _note_sizes(self, node: Any) -> None:
+        """Notes, for every module around a call that an operand is given to from outside, the operand's open first size."""
+        scopes = self.made[node.name]
+        for operand in node.all_input_nodes:
+            value, origin = self.values.get(operand.name), self.made.get(operand.name, ())
+            if isinstance(value, Tensor) and value.shape and isinstance(value.shape[0], str):
+                for depth in range(2, len(scopes) + 1):
+                    if origin[:depth] != scopes[:depth]:
+                        self.entering.setdefault(scopes[:depth], {}).setdefault(value.shape[0], (value, 0))
+
+    def _near_sizes(self) -> dict[str, tuple[Tensor, int]]:
+        """Where open sizes are read from: what the module is given, if that has them, else an input of the model."""
+        return {**self.sizes, **self.entering.get(tuple(self.graph.scopes), {})}
 
     # Calls --------------------------------------------------------------------------------------------------------
 
@@ -169,7 +192,7 @@ class Translation:
         results = [item for item in (result if isinstance(result, (list, tuple)) else [result]) if _is_tensor(item)]
         shapes = tuple(self.shape(item) for item in results)
         dtypes = tuple(dtype_of(item.dtype) for item in results)
-        return Call(target_name(node.target), self._arguments(node), self.graph, shapes, dtypes, self.sizes)
+        return Call(target_name(node.target), self._arguments(node), self.graph, shapes, dtypes, self._near_sizes())
 
     def _attention(self, node: Any, layer: SelfAttention) -> None:
         value = node.meta["val"]
