@@ -110,4 +110,4 @@ def test_an_architecture_of_transformers() -> None:
     with torch.no_grad():
         expected = made.model.eval()(*map(torch.from_numpy, inputs[:1]), attention_mask=torch.from_numpy(inputs[1]))
         found = written.load()(*map(torch.from_numpy, inputs))
-    np.testing.assert_allclose(found.numpy(), expected.logits.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.logits.numpy(), expected.logits.numpy(), rtol=1e-4, atol=1e-5)
