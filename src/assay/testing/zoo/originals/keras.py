@@ -131,7 +131,8 @@ def _keep_constants(layer: Any) -> None:
     if isinstance(layer, keras.layers.Rescaling):
         layer.scale, layer.offset = np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
     if isinstance(layer, keras.layers.Normalization) and layer.mean is not None:
-        deviation = np.sqrt(np.array(layer.variance, np.float64)).astype(np.float32).astype(np.float64)
+        variance = np.array(layer.variance).astype(np.float32)  # as the model had it
+        deviation = np.sqrt(variance.astype(np.float64)).astype(np.float32).astype(np.float64)
         layer.variance = tf.constant(deviation**2)
         layer.mean = tf.constant(np.array(layer.mean).astype(np.float32).astype(np.float64))
 
