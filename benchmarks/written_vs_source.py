@@ -323,8 +323,8 @@ def _nnx_resnet(folder: Path, mode: str) -> Pair:
 
 _GPT2 = {"use_cache": False}
 _SOURCES: dict[str, Any] = {
-    "resnet50": _torchvision("resnet50", 96, 4),
-    "mobilenet_v3_large": _torchvision("mobilenet_v3_large", 96, 8),
+    "resnet50": _torchvision("resnet50", 224, 4),
+    "mobilenet_v3_large": _torchvision("mobilenet_v3_large", 224, 8),
     "vit_b_16": _torchvision("vit_b_16", 224, 1),
     "bert-base": _transformer("BertForSequenceClassification", {"vocab_size": 1000}, 64, 2, None),
     "gpt2": _transformer("GPT2LMHeadModel", {**_GPT2, "vocab_size": 1000}, 64, 2, 1000),
