@@ -204,7 +204,10 @@ def _transformer(kind: str, options: Mapping[str, Any], words: int, examples: in
 
     def make() -> Any:
         import torch
-        import transformers
+
+        from assay.testing.zoo.transformers import _library as library
+
+        transformers = library()
 
         class Logits(torch.nn.Module):
             """The library's model, its answer's logits alone."""
@@ -271,6 +274,7 @@ def _keras_resnet(folder: Path, mode: str) -> Pair:
 
     from assay.frameworks.keras.backends import backend
 
+    engine = backend()  # before anything is computed: it sets the threads
     source = keras.applications.ResNet50(weights=None, input_shape=(96, 96, 3), classifier_activation=None)
     model, train = _package(source, None, "keras/tensorflow", folder)
     random = np.random.default_rng(0)
@@ -282,7 +286,7 @@ def _keras_resnet(folder: Path, mode: str) -> Pair:
     def side(network: Any) -> Timed:
         train.compile_model(network, mode)
         network.optimizer.build(network.trainable_variables)
-        runner = backend().runner(network, mode)
+        runner = engine.runner(network, mode)
         return Timed(lambda b: runner.train_step(b[:-1], b[-1]), lambda b: runner.predict(b[:-1]), runner.wait)
 
     text = (folder / "package" / "model.py").read_text(encoding="utf-8")

@@ -210,6 +210,8 @@ def _series_of(name: str, construct: SequenceConstruct) -> Series | None:
     bodies = [element.body for element in construct.elements if isinstance(element, InstanceConstruct)]
     if not 2 <= len(bodies) == len(construct.elements) or len({body.written_class for body in bodies}) > 1:
         return None
+    if construct.sequential and construct.names is not None and not _are_numbered(construct.names):
+        return None
     first: list[Literal] = []
     steps: list[Literal | None] = []
     for place, literal in enumerate(bodies[0].instance_arguments):
@@ -225,6 +227,13 @@ def _series_of(name: str, construct: SequenceConstruct) -> Series | None:
             return None
         steps.append(Literal(gaps.pop(), f"{literal.hint}_step"))
     return Series(Literal(len(bodies), f"num_{name}"), first, steps)
+
+
+def _are_numbered(names: Sequence[str]) -> bool:
+    """`encoder_layer_0`, `encoder_layer_1` …"""
+    stem = names[0].rstrip("0123456789")
+    first = names[0].removeprefix(stem)
+    return first == str(int(first or "-1")) and list(names) == [f"{stem}{int(first) + i}" for i in range(len(names))]
 
 
 def _drop_short_series(bodies: list[Body]) -> None:

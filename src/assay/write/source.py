@@ -89,6 +89,8 @@ class _Renderer:
         if construct.series is not None:
             element = self._series_element(construct.series, construct, f"{name}_{{}}")
             count = self.slot(self.place_of(construct.series.count), False)
+            if construct.sequential and construct.names is not None:
+                return self.style.named_repeated(construct.names, element, count)
             variable = "_" if not any(step is not None for step in construct.series.steps) else "i"
             return self.style.repeated(element, count, construct.sequential, variable)
         elements = [self.construct(element, f"{name}_{{}}") for element in construct.elements]

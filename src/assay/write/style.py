@@ -124,6 +124,10 @@ class Style:
         its place from 0 on as `i`. `count`: how many, where it differs between instances of the class."""
         raise NotImplementedError
 
+    def named_repeated(self, names: Sequence[str], element: str, count: str) -> str:
+        """A callable container of elements that are called `layer1`, `layer2` …, as `numbered` makes attributes."""
+        raise NotImplementedError
+
     def sizes(self, builder: Builder, array: np.ndarray) -> str:
         """The shape of a parameter as source text; sizes that differ between instances become arguments of the class."""
         sizes = [builder.literal(size, "size") for size in array.shape]

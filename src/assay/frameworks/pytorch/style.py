@@ -52,6 +52,13 @@ _CHANNELS_LAST = """\
 """
 
 
+def _name_of_place(names: Sequence[str]) -> str:
+    """`layer1`, `layer2` … as an f-string of the place `i`, from 0 on."""
+    stem = names[0].rstrip("0123456789")
+    first = int(names[0].removeprefix(stem))
+    return f'f"{stem}{{{f"i + {first}" if first else "i"}}}"'
+
+
 @dataclass
 class PyTorchStyle(Style):
     """Classes of `nn.Module`."""
@@ -124,10 +131,10 @@ class PyTorchStyle(Style):
         return f"nn.Sequential(*{inner})" if sequential else f"nn.ModuleList({inner})"
 
     def numbered(self, names: Sequence[str], element: str, count: str) -> list[str]:
-        stem = names[0].rstrip("0123456789")
-        first = int(names[0].removeprefix(stem))
-        number = f"i + {first}" if first else "i"
-        return [f"for i in range({count}):", f'    self.add_module(f"{stem}{{{number}}}", {element})']
+        return [f"for i in range({count}):", f"    self.add_module({_name_of_place(names)}, {element})"]
+
+    def named_repeated(self, names: Sequence[str], element: str, count: str) -> str:
+        return f"nn.Sequential(OrderedDict(({_name_of_place(names)}, {element}) for i in range({count})))"
 
     def parameter(
         self, builder: Builder, name: str, value: ir.Value, role: str, steps: tuple[Step, ...]
