@@ -53,3 +53,16 @@ def test_a_variable_without_a_name_is_called_by_its_attribute() -> None:
     text = found.write("pytorch").files["model.py"]
     assert text.count("class Scale(nn.Module):") == 1 and "self.gamma = nn.Parameter(torch.zeros(4))" in text
     assert "self.first = Scale()" in text and "self.second = Scale()" in text
+
+
+def test_average_pooling_that_leaves_out_its_padding_trains_in_jax() -> None:
+    for name in ("torch", "flax"):
+        pytest.importorskip(name)
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.AveragePooling2D(3, strides=1, padding="same")(keras.layers.Conv2D(4, 3)(inputs))
+    source = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
+    model = assay.load(source, loss="cross-entropy")
+    lines = [line.strip().partition("  #")[0] for line in model.write("jax").files["model.py"].splitlines()]
+    assert "x = x" not in lines  # no change of layout is written as none
+    for proof in assay.prove(model, ["jax", "pytorch"], ["default"]):
+        assert proof.status == "equal", proof.reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -38,6 +38,9 @@ class Line:
     indent: int = 0
 
 
+_ITSELF = re.compile(r"(\w+) = \1")
+
+
 def forward_lines(body: Body) -> tuple[list[str], list[Line]]:
     """The names of the arguments and the lines of the forward method, `return` included."""
     names = _Names(body)
@@ -51,7 +54,11 @@ def forward_lines(body: Body) -> tuple[list[str], list[Line]]:
             result = given if structure.is_flat else expression(structure, [given])
             lines.append(Line(f"return {result}", _shown(statement), statement.nodes))
             return names.arguments, lines
-        lines.extend(names.lines(place, statement))
+        for line in names.lines(place, statement):
+            if lines and _ITSELF.fullmatch(line.text):  # a change of layout that is none in this order of axes
+                lines[-1] = replace(lines[-1], nodes=(*lines[-1].nodes, *line.nodes))
+            else:
+                lines.append(line)
     result = expression(structure, [names.of(value) for value in body.outputs])
     return names.arguments, [*lines, Line(f"return {result}", None, ())]
 

@@ -279,7 +279,7 @@ def average_pool(
 ) -> jax.Array:
     """nnx.avg_pool with dilation, sizes rounded up, or channels first. What lies beyond the padding never counts."""
     given = pool_arguments(x.shape, window, strides, padding, dilation, ceil_mode, channels_last)
-    zero = jnp.array(0, x.dtype)
+    zero = np.array(0, x.dtype)  # an array of jnp has no gradient here
     sums = lax.reduce_window(x, zero, lax.add, **given)
     sizes = x.shape[1:-1] if channels_last else x.shape[2:]
     ones = jnp.ones((1, *sizes, 1) if channels_last else (1, 1, *sizes), x.dtype)
@@ -303,7 +303,7 @@ def lp_pool(
 ) -> jax.Array:
     """The p-norm of each window, channels first."""
     given = pool_arguments(x.shape, window, strides, padding, dilation, ceil_mode, channels_last=False)
-    return lax.reduce_window(jnp.abs(x) ** p, jnp.array(0, x.dtype), lax.add, **given) ** (1 / p)
+    return lax.reduce_window(jnp.abs(x) ** p, np.array(0, x.dtype), lax.add, **given) ** (1 / p)
 
 
 def max_unpool(
@@ -358,7 +358,7 @@ def local_response_norm(x: jax.Array, size: int, alpha: float, beta: float, bias
     before = (size - 1) // 2
     squares = lax.reduce_window(
         jnp.square(x),
-        jnp.array(0, x.dtype),
+        np.array(0, x.dtype),
         lax.add,
         window_dimensions=(1, size, *[1] * (x.ndim - 2)),
         window_strides=(1,) * x.ndim,
