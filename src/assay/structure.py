@@ -232,3 +232,14 @@ def with_named_tuples(value: Any, each: Callable[[Any], Any] = lambda item: item
     if not all(map(is_name, [type(value).__name__, *parts])):
         return parts
     return namedtuple(type(value).__name__, list(parts))(**parts)
+
+
+def batch_axes_of_package(folder: Path) -> tuple[int | None, ...]:
+    """For each input of a written package the axis of the batch, the first open size; None where all sizes are fixed."""
+    path = folder / "assay.json"
+    if not path.exists():
+        return ()
+    noted = json.loads(path.read_text(encoding="utf-8")).get("inputs", [])
+    shapes = [item.get("shape", []) for item in noted]
+    batch = next((size for shape in shapes for size in shape if isinstance(size, str)), None)
+    return tuple(shape.index(batch) if batch in shape else None for shape in shapes)

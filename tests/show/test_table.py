@@ -73,7 +73,7 @@ def test_problems_say_once_what_happened_and_what_to_do(sample: Sample) -> None:
     assert "inference, batch 1; inference, batch 64" in problems["tensorflow:xla"]
     assert "killed by signal 9" in problems["tensorflow:xla"]
     assert "gradients of conv1.weight deviate by 3e-02 (1e-10 allowed)" in problems["keras/torch:eager"]
-    assert "model.py:20 (Conv)" in problems["keras/torch:eager"]
+    assert "model.py:20 (Conv of conv2 (Conv2d))" in problems["keras/torch:eager"]
 
 
 def test_an_interrupt_is_one_problem_not_one_per_contestant(sample: Sample) -> None:

@@ -69,7 +69,7 @@ def test_everything_at_a_glance(sample: Sample) -> None:
 
 
 def test_failures_are_one_clear_line_each(sample: Sample) -> None:
-    lines = printed(sample("failures"), 400).splitlines()
+    lines = printed(sample("failures"), 800).splitlines()
     told = lines[lines.index("Not counted") + 1 :]
     told = told[: told.index("")]
     assert len(told) == 4

@@ -353,7 +353,7 @@ class Builder:
 
     def _turn(self, call: Call) -> bool:
         """Whether a call only turns the matrix of another layer, which may store it so: then its uses are references."""
-        if call.kind != "Transpose" or call.y.is_graph_output():
+        if call.kind != "Transpose" or call.y.is_graph_output() or call.x.shape is None:
             return False
         shared = self.frame.shared.get(id(call.x))
         value, order = self._turned.get(id(call.x), (call.x, tuple(range(len(shape_of(call.x))))))

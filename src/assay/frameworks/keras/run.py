@@ -22,7 +22,7 @@ import numpy as np
 from assay.errors import DataError, unknown
 from assay.frameworks.base import Converted, DropoutSample, Gradients, Span
 from assay.frameworks.keras.backends import Runner, backend
-from assay.structure import arrays_of, of_package
+from assay.structure import arrays_of, batch_axes_of_package, of_package
 
 _FLOATX = {"float32": "float32", "float64": "float64", "bfloat16": "float32"}  # of variables and inputs
 _numbers = itertools.count()
@@ -42,7 +42,7 @@ class Session:
         self._runner: Runner | None = None  # compiled by the first call that needs it
         self._enter()
         keras.utils.set_random_seed(0)
-        self._gives = of_package(folder)
+        self._gives, self._batch_axes = of_package(folder), batch_axes_of_package(folder)
         source = _import(folder / "model.py", {})
         exists = (folder / "train.py").exists()
         self._training = _import(folder / "train.py", {"model": source}) if exists else None
@@ -165,8 +165,8 @@ class Session:
     def _prepare(self, inputs: Sequence[Any]) -> None:
         """The models that `fit` trains and that predicts; one, unless the written model gives more than the loss reads."""
         nested = self._gives is not None and self._gives.kind != "array"
-        self._predictor = self.model if len(inputs) == 1 else _functional(self.model, inputs)
-        self._trainer = _functional(self.model, inputs, self._first) if nested else self._predictor
+        self._predictor = self.model if len(inputs) == 1 else _functional(self.model, inputs, self._batch_axes)
+        self._trainer = _functional(self.model, inputs, self._batch_axes, self._first) if nested else self._predictor
 
     def _first(self, outputs: Any) -> Any:
         return arrays_of(self._gives, outputs)[0]
@@ -254,11 +254,21 @@ def _import(path: Path, siblings: Mapping[str, ModuleType]) -> ModuleType:
     return module
 
 
-def _functional(model: Any, inputs: Sequence[Any], read: Callable[[Any], Any] = lambda outputs: outputs) -> Any:
+def _functional(
+    model: Any,
+    inputs: Sequence[Any],
+    batch_axes: Sequence[int | None],
+    read: Callable[[Any], Any] = lambda outputs: outputs,
+) -> Any:
     """`fit` gives several inputs as one list, and a model called with several arguments needs one around it; `read`: what
-    is taken of the outputs.
+    is taken of the outputs. `batch_axes`: the axis of each input that stays open.
     """
-    placeholders = [keras.Input(x.shape[1:], dtype=keras.backend.standardize_dtype(x.dtype)) for x in inputs]
+    axes = batch_axes or [0] * len(inputs)
+    shapes = [[None if at == axis else n for at, n in enumerate(x.shape)] for x, axis in zip(inputs, axes, strict=True)]
+    placeholders = [
+        keras.Input(batch_shape=shape, dtype=keras.backend.standardize_dtype(x.dtype))
+        for x, shape in zip(inputs, shapes, strict=True)
+    ]
     return keras.Model(placeholders[0] if len(inputs) == 1 else placeholders, read(model(*placeholders)))
 
 
