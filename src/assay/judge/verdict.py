@@ -45,6 +45,12 @@ class Comparison:
     blocks: int
     p_value: float | None = None  # adjusted for the number of comparisons of the task (Holm)
 
+    def turned(self) -> Comparison:
+        """The same, told as the time of `b` over that of `a`."""
+        interval = self.interval and (1 / self.interval[1], 1 / self.interval[0])
+        outcome = {"faster": "slower", "slower": "faster"}.get(self.outcome, self.outcome)
+        return replace(self, a=self.b, b=self.a, ratio=1 / self.ratio, interval=interval, outcome=outcome)
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -166,9 +172,9 @@ def _task(record: Record, kind: str, size: int) -> TaskVerdict:
     ranking = [Standing(ranked[0], medians[ranked[0]], 1.0, None, Relation.FASTEST)]
     for name in ranked[1:]:
         comparison = of_pair[ranked[0], name]
-        interval = comparison.interval and (1 / comparison.interval[1], 1 / comparison.interval[0])
         relation = Relation.SLOWER if comparison.outcome == "faster" else Relation(comparison.outcome)
-        ranking.append(Standing(name, medians[name], 1 / comparison.ratio, interval, relation))
+        turned = comparison.turned()
+        ranking.append(Standing(name, medians[name], turned.ratio, turned.interval, relation))
     separated = len(ranking) > 1 and ranking[1].relation is Relation.SLOWER
     winner = ranked[0] if separated else None
     statement = _statement(kind, size, ranking, floor, busy)

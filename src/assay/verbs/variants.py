@@ -114,14 +114,10 @@ def _facts(variant: Variant, record: Record, proof: facts.Proof) -> facts.OwnDef
     speeds = []
     for task in judge(pair).tasks if proof.status == "equal" else ():
         for found in task.comparisons:
-            ratio, interval, outcome = found.ratio, found.interval, found.outcome.replace(" ", "-")
-            if found.a != name:  # told as the variant's time over the other's
-                ratio, interval = 1 / ratio, interval and (1 / interval[1], 1 / interval[0])
-                outcome = {"faster": "slower", "slower": "faster"}.get(outcome, outcome)
+            told = found if found.a == name else found.turned()  # the variant's time over the other's
+            outcome = cast("facts.Outcome", told.outcome.replace(" ", "-"))
             speeds.append(
-                facts.OwnSpeed(
-                    cast("facts.Task", task.task), task.batch_size, ratio, interval, cast("facts.Outcome", outcome)
-                )
+                facts.OwnSpeed(cast("facts.Task", task.task), task.batch_size, told.ratio, told.interval, outcome)
             )
     losses = {item.contestant: item.losses for item in record.curves if item.dtype == "float32" and item.losses}
     return facts.OwnDefaults(

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from assay.errors import ModelError, UnsupportedError
-from assay.frameworks.drafting import NeedsStaticBatch, Untranslatable
+from assay.frameworks.drafting import NeedsStaticBatch, Untranslatable, remove_unused
 from assay.frameworks.keras.bring_ops import (  # noqa: F401  they register themselves
     activations,
     arithmetic,
@@ -87,7 +87,7 @@ class Translation:
         if self.missing:
             self._refuse()
         self._outputs()
-        remove_unused(self.graph)
+        remove_unused(self.graph.graph)
         self.graph.finish()
         return self.graph
 
@@ -233,14 +233,3 @@ def numpy_type(dtype: Any) -> str:
     except TypeError as error:
         raise ModelError(f"the model computes in {name}: bring it with the policy float32") from error
     return name
-
-
-def remove_unused(graph: Graph) -> None:
-    """Nodes and initializers that lead to no output."""
-    held = graph.graph
-    for node in reversed(list(held)):
-        if not any(list(value.uses()) or value.is_graph_output() for value in node.outputs):
-            held.remove(node, safe=True)
-    for name, value in list(held.initializers.items()):
-        if not list(value.uses()) and not value.is_graph_output():
-            del held.initializers[name]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from assay.graph.passes.fold import remove_unused_nodes
 from assay.model import ROLE, attributes_of, constant_of
 
 _OPTIONS = {"activations", "activation_alpha", "activation_beta", "clip", "input_forget"}
@@ -25,9 +26,8 @@ def batch_major(graph: ir.Graph) -> None:
             made.extend(_rewritten(graph, node))
     for node in made:
         _cancel(node)
-    for node in reversed(list(graph) if made else []):
-        if not any(value.uses() or value.is_graph_output() for value in node.outputs):
-            graph.remove(node, safe=True)
+    if made:
+        remove_unused_nodes(graph)
 
 
 def _is_layer(node: ir.Node) -> bool:

@@ -221,9 +221,14 @@ def constant_value(model: Model, name: str, array: np.ndarray) -> ir.Value:
 
 def _remove_unused(graph: ir.Graph) -> None:
     """Nodes without a used result, and constants without a user."""
-    for node in reversed(list(graph)):
-        if not any(value.is_graph_output() or value.uses() for value in node.outputs):
-            graph.remove(node, safe=True)
+    remove_unused_nodes(graph)
     for name, value in list(graph.initializers.items()):
         if value.metadata_props.get(ROLE) == "constant" and not value.uses() and not value.is_graph_output():
             del graph.initializers[name]
+
+
+def remove_unused_nodes(graph: ir.Graph) -> None:
+    """Takes away the nodes of which no result is used, and those that only they needed."""
+    for node in reversed(list(graph)):
+        if not any(value.is_graph_output() or value.uses() for value in node.outputs):
+            graph.remove(node, safe=True)
